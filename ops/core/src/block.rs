@@ -1,0 +1,176 @@
+//! A piece of an array in memory.
+
+use crate::pool::{Buf, Pool};
+use crate::{DType, Element, Region};
+
+/// The elements of one region, C order, contiguous.
+pub struct Block {
+    dtype: DType,
+    region: Region,
+    buf: Buf,
+}
+
+impl Block {
+    /// A block from the pool; its content is unspecified, whoever makes it writes all of it.
+    pub fn take(pool: &Pool, dtype: DType, region: Region) -> Block {
+        let len = region.volume() as usize * dtype.size();
+        Block { dtype, buf: pool.take_bytes(len), region }
+    }
+
+    /// A zeroed block outside any pool.
+    pub fn zeros(dtype: DType, region: Region) -> Block {
+        let len = region.volume() as usize * dtype.size();
+        Block { dtype, buf: Buf::heap(len), region }
+    }
+
+    /// A block that holds a copy of `data`.
+    ///
+    /// # Panics
+    /// When `data` has not just as many elements as the region.
+    pub fn from_slice<T: Element>(region: Region, data: &[T]) -> Block {
+        let mut b = Block::zeros(T::DTYPE, region);
+        b.as_mut_slice::<T>().copy_from_slice(data);
+        b
+    }
+
+    /// Type of the elements.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Where in its array the block lies.
+    pub fn region(&self) -> &Region {
+        &self.region
+    }
+
+    /// The same elements said to be of another dtype of the same size, such as `bool` for `uint8`.
+    ///
+    /// # Panics
+    /// When the sizes differ.
+    pub fn relabelled(mut self, dtype: DType) -> Block {
+        assert_eq!(dtype.size(), self.dtype.size(), "a block keeps its element size");
+        self.dtype = dtype;
+        self
+    }
+
+    /// The same elements said to lie elsewhere; the extents must be the same.
+    pub fn moved(mut self, region: Region) -> Block {
+        debug_assert_eq!(region.shape(), self.region.shape());
+        self.region = region;
+        self
+    }
+
+    /// The elements. `bool` is read as `u8`.
+    ///
+    /// # Panics
+    /// When `T` does not store this block's dtype: a bug in an op, caught by the contract battery.
+    pub fn as_slice<T: Element>(&self) -> &[T] {
+        self.check::<T>();
+        bytemuck::cast_slice(self.buf.bytes())
+    }
+
+    /// The elements, to be written. `bool` is written as `u8`, 0 or 1.
+    ///
+    /// # Panics
+    /// As [`Block::as_slice`].
+    pub fn as_mut_slice<T: Element>(&mut self) -> &mut [T] {
+        self.check::<T>();
+        bytemuck::cast_slice_mut(self.buf.bytes_mut())
+    }
+
+    /// The elements as bytes, native order.
+    pub fn bytes(&self) -> &[u8] {
+        self.buf.bytes()
+    }
+
+    /// The elements as bytes, to be written.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        self.buf.bytes_mut()
+    }
+
+    fn check<T: Element>(&self) {
+        let ok = T::DTYPE == self.dtype || (T::DTYPE == DType::UInt8 && self.dtype == DType::Bool);
+        assert!(ok, "block is {}, not {}", self.dtype, T::DTYPE);
+    }
+
+    /// Copies the part that both blocks cover from `src` into this one, in array coordinates.
+    pub fn paste(&mut self, src: &Block) {
+        debug_assert_eq!(self.dtype.size(), src.dtype.size());
+        let common = self.region.intersect(&src.region);
+        if common.is_empty() {
+            return;
+        }
+        let size = self.dtype.size();
+        let (ds, ss) = (self.region.strides(), src.region.strides());
+        let rank = common.rank();
+        if rank == 0 {
+            let n = size.min(src.buf.bytes().len());
+            self.buf.bytes_mut()[..n].copy_from_slice(&src.buf.bytes()[..n]);
+            return;
+        }
+        let row = common.len(rank - 1) as usize * size;
+        let (dst_region, dst) = (self.region.clone(), self.buf.bytes_mut());
+        for_rows(&common, |at| {
+            let d: usize = (0..rank).map(|a| (at[a] - dst_region.lo[a]) as usize * ds[a]).sum::<usize>() * size;
+            let s: usize = (0..rank).map(|a| (at[a] - src.region.lo[a]) as usize * ss[a]).sum::<usize>() * size;
+            dst[d..d + row].copy_from_slice(&src.buf.bytes()[s..s + row]);
+        });
+    }
+
+    /// A copy of one part.
+    pub fn cut(&self, pool: &Pool, region: &Region) -> Block {
+        let mut b = Block::take(pool, self.dtype, region.clone());
+        b.paste(self);
+        b
+    }
+}
+
+impl std::fmt::Debug for Block {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Block({} {})", self.dtype, self.region)
+    }
+}
+
+/// Calls `f` with the first coordinate of every row (a run along the last axis) of a region, in C order.
+pub fn for_rows(region: &Region, mut f: impl FnMut(&[i64])) {
+    if region.is_empty() {
+        return;
+    }
+    let mut at = region.lo.clone();
+    loop {
+        f(&at);
+        let mut axis = region.rank().saturating_sub(1);
+        loop {
+            if axis == 0 {
+                return;
+            }
+            axis -= 1;
+            at[axis] += 1;
+            if at[axis] < region.hi[axis] {
+                break;
+            }
+            at[axis] = region.lo[axis];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paste_moves_only_the_common_part() {
+        let whole = Block::from_slice(Region::whole(&[4, 5]), &(0..20u8).collect::<Vec<_>>());
+        let r = Region::new(crate::Index::from_slice(&[-1, 3]), crate::Index::from_slice(&[2, 7]));
+        let mut b = Block::from_slice(r, &[99u8; 12]);
+        b.paste(&whole);
+        assert_eq!(b.as_slice::<u8>(), [99, 99, 99, 99, 3, 4, 99, 99, 8, 9, 99, 99]);
+    }
+
+    #[test]
+    fn rows_of_three_axes_come_in_c_order() {
+        let mut n = Vec::new();
+        for_rows(&Region::whole(&[2, 2, 3]), |at| n.push((at[0], at[1], at[2])));
+        assert_eq!(n, [(0, 0, 0), (0, 1, 0), (1, 0, 0), (1, 1, 0)]);
+    }
+}

@@ -1,0 +1,184 @@
+//! Pooled buffers: what blocks and scratch are made of.
+//!
+//! A fresh large allocation costs a page fault for every 4 KiB; a reused one costs nothing. The pool also counts what
+//! is in use, so that the peak of a task can be held against what its ops declared.
+
+use bytemuck::Pod;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Buffers below this many bytes are not worth keeping.
+const KEEP_FROM: usize = 4096;
+
+#[derive(Default)]
+struct Shelf {
+    /// Free storage by capacity in words.
+    free: BTreeMap<usize, Vec<Vec<u64>>>,
+    bytes: u64,
+}
+
+#[derive(Default)]
+struct Inner {
+    shelf: Mutex<Shelf>,
+    in_use: AtomicU64,
+    peak: AtomicU64,
+    keep: AtomicU64,
+}
+
+/// A shared store of reusable buffers. Cloning it shares it.
+#[derive(Clone, Default)]
+pub struct Pool(Arc<Inner>);
+
+impl Pool {
+    /// A pool that keeps at most `bytes` of unused buffers for reuse.
+    pub fn keeping(bytes: u64) -> Pool {
+        let pool = Pool::default();
+        pool.0.keep.store(bytes, Ordering::Relaxed);
+        pool
+    }
+
+    /// A buffer of `len` elements with unspecified content.
+    pub fn take<T: Pod>(&self, len: usize) -> Scratch<T> {
+        Scratch { buf: self.take_bytes(len.saturating_mul(size_of::<T>())), len, kind: std::marker::PhantomData }
+    }
+
+    /// A buffer of `len` bytes, aligned for every element type, with unspecified content.
+    pub fn take_bytes(&self, len: usize) -> Buf {
+        let class = size_class(len.div_ceil(8));
+        let reused = {
+            let mut shelf = self.0.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+            let found = shelf.free.get_mut(&class).and_then(Vec::pop);
+            if found.is_some() {
+                shelf.bytes -= 8 * class as u64;
+            }
+            found
+        };
+        let words = reused.unwrap_or_else(|| vec![0u64; class]);
+        let now = self.0.in_use.fetch_add(8 * class as u64, Ordering::Relaxed) + 8 * class as u64;
+        self.0.peak.fetch_max(now, Ordering::Relaxed);
+        Buf { words, len, pool: Some(self.clone()) }
+    }
+
+    /// Bytes handed out and not yet returned.
+    pub fn in_use(&self) -> u64 {
+        self.0.in_use.load(Ordering::Relaxed)
+    }
+
+    /// The largest value [`Pool::in_use`] ever had.
+    pub fn peak(&self) -> u64 {
+        self.0.peak.load(Ordering::Relaxed)
+    }
+
+    /// Bytes a request of `len` bytes really takes: requests are rounded up so that buffers can be reused.
+    pub fn rounded(len: u64) -> u64 {
+        8 * size_class((len as usize).div_ceil(8)) as u64
+    }
+
+    fn give_back(&self, words: Vec<u64>) {
+        let bytes = 8 * words.len() as u64;
+        self.0.in_use.fetch_sub(bytes, Ordering::Relaxed);
+        if (bytes as usize) < KEEP_FROM {
+            return;
+        }
+        let mut shelf = self.0.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        if shelf.bytes + bytes <= self.0.keep.load(Ordering::Relaxed) {
+            shelf.bytes += bytes;
+            shelf.free.entry(words.len()).or_default().push(words);
+        }
+    }
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("in_use", &self.in_use()).field("peak", &self.peak()).finish()
+    }
+}
+
+/// Rounds a number of words up to one of sixteen steps an octave, so that at most 1/16 is wasted.
+fn size_class(words: usize) -> usize {
+    let words = words.max(1);
+    let step = (words.next_power_of_two() / 32).max(1);
+    words.div_ceil(step) * step
+}
+
+/// Bytes from a [`Pool`], or from the heap; they go back when dropped.
+pub struct Buf {
+    words: Vec<u64>,
+    len: usize,
+    pool: Option<Pool>,
+}
+
+impl Buf {
+    /// Zeroed bytes outside any pool.
+    pub fn heap(len: usize) -> Buf {
+        Buf { words: vec![0u64; len.div_ceil(8)], len, pool: None }
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &bytemuck::cast_slice(&self.words)[..self.len]
+    }
+
+    /// The bytes, to be written.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut bytemuck::cast_slice_mut(&mut self.words)[..self.len]
+    }
+}
+
+impl Drop for Buf {
+    fn drop(&mut self) {
+        if let Some(pool) = self.pool.take() {
+            pool.give_back(std::mem::take(&mut self.words));
+        }
+    }
+}
+
+/// Typed scratch from a [`Pool`]; dereferences to a slice with unspecified content.
+pub struct Scratch<T> {
+    buf: Buf,
+    len: usize,
+    kind: std::marker::PhantomData<T>,
+}
+
+impl<T: Pod> std::ops::Deref for Scratch<T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        &bytemuck::cast_slice(self.buf.bytes())[..self.len]
+    }
+}
+
+impl<T: Pod> std::ops::DerefMut for Scratch<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut bytemuck::cast_slice_mut(self.buf.bytes_mut())[..self.len]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_returned_buffer_is_reused_and_counted_once() {
+        let pool = Pool::keeping(1 << 20);
+        drop(pool.take::<f64>(10_000));
+        let peak = pool.peak();
+        drop(pool.take::<f64>(10_000));
+        assert_eq!((pool.in_use(), pool.peak()), (0, peak));
+    }
+
+    #[test]
+    fn rounding_wastes_at_most_a_sixteenth() {
+        for len in [1usize, 17, 4097, 1 << 20, (1 << 20) + 1, 12_345_678] {
+            let r = Pool::rounded(len as u64) as f64;
+            assert!(r >= len as f64 && r <= len as f64 * (1.0 + 1.0 / 16.0) + 16.0, "{len} -> {r}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_kept_beyond_the_limit() {
+        let pool = Pool::keeping(0);
+        drop(pool.take_bytes(1 << 20));
+        assert_eq!(pool.0.shelf.lock().unwrap().bytes, 0);
+    }
+}

@@ -1,0 +1,91 @@
+//! The registry: every op of every linked crate, by name.
+//!
+//! Entries register themselves at link time with [`register_op!`](crate::register_op). A crate nothing refers to is
+//! dropped by the linker, and the order of collection is undefined; so the binary refers to the crate `ops`, and this
+//! module sorts.
+
+use crate::Op;
+use schemars::Schema;
+use serde_json::Value as Json;
+
+/// What may be connected to an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputKind {
+    /// An array of any dtype.
+    Array,
+    /// All items of a `foreach`, joined into one result.
+    Family,
+    /// A table or numbers.
+    Table,
+}
+
+/// One input of an op.
+#[derive(Debug, Clone, Copy)]
+pub struct InputSpec {
+    /// The name, used where an op has several inputs.
+    pub name: &'static str,
+    /// What may be connected.
+    pub kind: InputKind,
+    /// One line for the manual.
+    pub doc: &'static str,
+}
+
+/// A registered op: everything that the manual, the schema, validation and the battery need.
+pub struct OpEntry {
+    /// The name in workflows.
+    pub name: &'static str,
+    /// The folder it lives in: `intensity`, `filter`, …
+    pub domain: &'static str,
+    /// The inputs in order.
+    pub inputs: &'static [InputSpec],
+    /// True when it makes a table and not an array.
+    pub makes_table: bool,
+    /// JSON Schema of `with:`; its description is the manual.
+    pub schema: fn() -> Schema,
+    /// Builds the op from a checked `with:`.
+    pub parse: fn(Json) -> Result<Box<dyn Op>, String>,
+    /// A step as it stands in a workflow, for the manual; it must validate.
+    pub example: &'static str,
+    /// Inputs and parameters that the contract battery runs.
+    pub cases: fn() -> Vec<crate::contract::Case>,
+}
+
+inventory::collect!(OpEntry);
+
+/// Every op, sorted by name.
+pub fn all() -> Vec<&'static OpEntry> {
+    let mut v: Vec<&OpEntry> = inventory::iter::<OpEntry>.into_iter().collect();
+    v.sort_by_key(|e| e.name);
+    v
+}
+
+/// The op of that name.
+pub fn find(name: &str) -> Option<&'static OpEntry> {
+    inventory::iter::<OpEntry>.into_iter().find(|e| e.name == name)
+}
+
+/// Registers an op: `register_op!(Gaussian { name: "gaussian", domain: "filter", … })`.
+///
+/// The type is the op's parameters: `Deserialize`, `JsonSchema`, and [`Op`].
+#[macro_export]
+macro_rules! register_op {
+    ($params:ty { name: $name:literal, domain: $domain:literal, inputs: $inputs:expr, makes_table: $table:literal,
+        example: $example:expr, cases: $cases:expr $(,)? }) => {
+        $crate::inventory::submit! {
+            $crate::OpEntry {
+                name: $name,
+                domain: $domain,
+                inputs: $inputs,
+                makes_table: $table,
+                schema: || ::schemars::SchemaGenerator::from(
+                    ::schemars::generate::SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true),
+                ).into_root_schema_for::<$params>(),
+                parse: |json| ::serde_json::from_value::<$params>(json)
+                    .map(|op| Box::new(op) as Box<dyn $crate::Op>)
+                    .map_err(|e| e.to_string()),
+                example: $example,
+                cases: $cases,
+            }
+        }
+    };
+}
