@@ -212,16 +212,46 @@ float!(f32, u32 => Float32, f64, u64 => Float64);
 macro_rules! with_dtype {
     ($dtype:expr, $t:ident => $body:expr) => {
         match $dtype {
-            $crate::DType::Bool | $crate::DType::UInt8 => { type $t = u8; $body }
-            $crate::DType::UInt16 => { type $t = u16; $body }
-            $crate::DType::UInt32 => { type $t = u32; $body }
-            $crate::DType::UInt64 => { type $t = u64; $body }
-            $crate::DType::Int8 => { type $t = i8; $body }
-            $crate::DType::Int16 => { type $t = i16; $body }
-            $crate::DType::Int32 => { type $t = i32; $body }
-            $crate::DType::Int64 => { type $t = i64; $body }
-            $crate::DType::Float32 => { type $t = f32; $body }
-            $crate::DType::Float64 => { type $t = f64; $body }
+            $crate::DType::Bool | $crate::DType::UInt8 => {
+                type $t = u8;
+                $body
+            }
+            $crate::DType::UInt16 => {
+                type $t = u16;
+                $body
+            }
+            $crate::DType::UInt32 => {
+                type $t = u32;
+                $body
+            }
+            $crate::DType::UInt64 => {
+                type $t = u64;
+                $body
+            }
+            $crate::DType::Int8 => {
+                type $t = i8;
+                $body
+            }
+            $crate::DType::Int16 => {
+                type $t = i16;
+                $body
+            }
+            $crate::DType::Int32 => {
+                type $t = i32;
+                $body
+            }
+            $crate::DType::Int64 => {
+                type $t = i64;
+                $body
+            }
+            $crate::DType::Float32 => {
+                type $t = f32;
+                $body
+            }
+            $crate::DType::Float64 => {
+                type $t = f64;
+                $body
+            }
         }
     };
 }

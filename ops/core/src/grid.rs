@@ -71,7 +71,8 @@ impl Grid {
         for a in 0..self.shape.len() {
             let first = clipped.lo[a] as u64 / self.block[a];
             let last = (clipped.hi[a] as u64 - 1) / self.block[a];
-            out = out.iter().flat_map(|&o| (first..=last).map(move |k| (o, k))).map(|(o, k)| o * counts[a] + k).collect();
+            out =
+                out.iter().flat_map(|&o| (first..=last).map(move |k| (o, k))).map(|(o, k)| o * counts[a] + k).collect();
         }
         out
     }

@@ -81,8 +81,7 @@ impl Region {
 
     /// True when every element of `other` is in this one.
     pub fn contains(&self, other: &Region) -> bool {
-        other.is_empty()
-            || (0..self.rank()).all(|a| self.lo[a] <= other.lo[a] && other.hi[a] <= self.hi[a])
+        other.is_empty() || (0..self.rank()).all(|a| self.lo[a] <= other.lo[a] && other.hi[a] <= self.hi[a])
     }
 
     /// Grown by `before` on the low and `after` on the high side of each axis.
@@ -154,8 +153,10 @@ mod tests {
     fn strides_are_c_order() {
         let v = Region::whole(&[2, 3, 4]);
         assert_eq!(v.strides(), SmallVec::<[usize; 6]>::from_slice(&[12, 4, 1]));
-        assert_eq!(v.grow(&[1, 0, 2], &[1, 0, 2]), Region::new(
-            Index::from_slice(&[-1, 0, -2]), Index::from_slice(&[3, 3, 6])));
+        assert_eq!(
+            v.grow(&[1, 0, 2], &[1, 0, 2]),
+            Region::new(Index::from_slice(&[-1, 0, -2]), Index::from_slice(&[3, 3, 6]))
+        );
         let empty: Index = smallvec![];
         assert_eq!(Region::new(empty.clone(), empty).volume(), 1);
     }
