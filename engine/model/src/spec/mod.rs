@@ -1,0 +1,3 @@
+//! The workflow language: text to a checked, flat [`workflow::Workflow`].
+
+pub mod workflow;
