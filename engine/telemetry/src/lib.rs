@@ -1,1 +1,13 @@
-//! Crate.
+//! What a run leaves behind and shows meanwhile: one subscriber a file.
+//!
+//! Every subscriber turns the events of [`engine_runtime::event`] into one output: [`task_stream`] writes the task
+//! stream.
+
+mod paged;
+mod text;
+
+pub mod task_stream;
+
+#[cfg(test)]
+#[path = "../tests/fake/mod.rs"]
+mod fake;
