@@ -44,6 +44,8 @@ pub struct OpEntry {
     pub schema: fn() -> Schema,
     /// Builds the op from a checked `with:`.
     pub parse: fn(Json) -> Result<Box<dyn Op>, String>,
+    /// The effective `with:`: every parameter spelled out, defaults included. It parses to the same op.
+    pub canonical: fn(Json) -> Result<Json, String>,
     /// A step as it stands in a workflow, for the manual; it must validate.
     pub example: &'static str,
     /// Inputs and parameters that the contract battery runs.
@@ -66,7 +68,7 @@ pub fn find(name: &str) -> Option<&'static OpEntry> {
 
 /// Registers an op: `register_op!(Gaussian { name: "gaussian", domain: "filter", … })`.
 ///
-/// The type is the op's parameters: `Deserialize`, `JsonSchema`, and [`Op`].
+/// The type is the op's parameters: `Deserialize`, `Serialize`, `JsonSchema`, and [`Op`].
 #[macro_export]
 macro_rules! register_op {
     ($params:ty { name: $name:literal, domain: $domain:literal, inputs: $inputs:expr, makes_table: $table:literal,
@@ -82,6 +84,9 @@ macro_rules! register_op {
                 ).into_root_schema_for::<$params>(),
                 parse: |json| ::serde_json::from_value::<$params>(json)
                     .map(|op| Box::new(op) as Box<dyn $crate::Op>)
+                    .map_err(|e| e.to_string()),
+                canonical: |json| ::serde_json::from_value::<$params>(json)
+                    .and_then(|op| ::serde_json::to_value(&op))
                     .map_err(|e| e.to_string()),
                 example: $example,
                 cases: $cases,
