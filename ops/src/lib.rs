@@ -6,6 +6,8 @@
 //!
 //! A link-time registry is empty when nothing refers to the crate; [`registered`] is what a binary refers to.
 
+mod elementwise;
+
 include!(concat!(env!("OUT_DIR"), "/domains.rs"));
 
 /// Every op of this crate and of whatever else is linked, sorted by name.

@@ -106,6 +106,11 @@ impl Report {
         self.ran.get(&check).copied().unwrap_or(0)
     }
 
+    /// How many checks ran in all.
+    pub fn total(&self) -> u64 {
+        self.ran.values().sum()
+    }
+
     /// True when that promise is broken.
     pub fn broke(&self, check: Check) -> bool {
         self.violations.iter().any(|v| v.check == check)
