@@ -7,6 +7,9 @@
 //! A link-time registry is empty when nothing refers to the crate; [`registered`] is what a binary refers to.
 
 mod elementwise;
+mod extrema;
+mod otsu;
+mod reference;
 
 include!(concat!(env!("OUT_DIR"), "/domains.rs"));
 
