@@ -6,5 +6,6 @@
 pub mod bus;
 pub mod event;
 pub mod exec;
+pub mod host;
 pub mod schedule;
 pub mod store;

@@ -307,7 +307,7 @@ impl Builder<'_> {
                 let d = Diagnostic::new(
                     "E0701",
                     span,
-                    format!("{} can't hold `{}`, which is {meta}: {}", format.name(), decl.from.value, p.message),
+                    format!("{} can't hold `{}`: {}", format.name(), decl.from.value, p.what),
                 )
                 .help(p.help);
                 self.fail(d);

@@ -10,6 +10,7 @@
 //!
 //! The rules that make it are in [`rules`], one file each, applied in the order and for the reasons given there.
 
+pub mod document;
 pub mod eval;
 pub mod memory;
 pub mod print;
