@@ -8,8 +8,11 @@
 
 mod elementwise;
 mod extrema;
+mod linear;
+mod moments;
 mod otsu;
 mod reference;
+mod select;
 
 include!(concat!(env!("OUT_DIR"), "/domains.rs"));
 

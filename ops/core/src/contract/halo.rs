@@ -113,11 +113,13 @@ fn layer_matters(
         let out = part(&whole, rng);
         let needs = map.map.needs(&map.ports, &out);
         let Some(need) = needs.get(n) else { continue };
+        if reach(need, &out, axis, high).is_none_or(|r| r <= 0) {
+            continue;
+        }
         let blocks = gathered(map, &needs)?;
         let at = if high { need.region.hi[axis] - 1 } else { need.region.lo[axis] };
         let given = blocks[n].region();
-        let there = given.lo[axis] <= at && at < given.hi[axis] && !given.is_empty();
-        if reach(need, &out, axis, high).is_none_or(|r| r <= 0) || !there {
+        if given.is_empty() || at < given.lo[axis] || given.hi[axis] <= at {
             continue;
         }
         let want = map.apply(&out, &blocks, 0)?.0;
