@@ -7,4 +7,5 @@
 
 pub mod catalog;
 pub mod diag;
+pub mod formats;
 pub mod spec;
