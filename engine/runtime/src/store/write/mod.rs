@@ -1,0 +1,43 @@
+//! Writing results: blocks in, complete files out.
+//!
+//! Every file is written under a temporary name beside its final one and renamed when it is complete, so that a file
+//! with its final name is always whole. No file says when it was made.
+
+mod bands;
+mod deflate;
+mod huffman;
+mod png;
+mod sink;
+
+use crate::store::read::unsupported;
+use crate::store::{ArrayWriter, StoreError};
+use engine_model::formats::can_hold;
+use engine_model::spec::workflow::Format;
+use ops_core::ArrayMeta;
+use std::path::Path;
+
+/// How an array is written.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct WriteOptions {
+    /// Chunk extents of a Zarr array, one for each axis; `None` makes the whole array one chunk.
+    pub chunks: Option<Vec<u64>>,
+    /// Waits until the file has reached the disk before it gets its name.
+    pub sync: bool,
+}
+
+/// Starts a file (or store) for an array.
+///
+/// # Errors
+/// When the format can't hold the array, or the file can't be made.
+pub fn create(
+    format: Format,
+    path: &Path,
+    meta: &ArrayMeta,
+    options: &WriteOptions,
+) -> Result<Box<dyn ArrayWriter>, StoreError> {
+    can_hold(format, meta).map_err(|p| unsupported(path, p.to_string()))?;
+    match format {
+        Format::Png => png::create(path, meta, options),
+        other => Err(unsupported(path, format!("{} files can't be written", other.name()))),
+    }
+}
