@@ -6,6 +6,10 @@
 mod paged;
 mod text;
 
+pub mod cluster;
+pub mod profile;
+pub mod record;
+pub mod secret;
 pub mod task_stream;
 
 #[cfg(test)]
