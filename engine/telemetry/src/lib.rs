@@ -11,6 +11,8 @@ pub mod profile;
 pub mod record;
 pub mod secret;
 pub mod task_stream;
+mod wanted;
+pub use wanted::{ProgressKind, Wanted, subscribers};
 
 #[cfg(test)]
 #[path = "../tests/fake/mod.rs"]

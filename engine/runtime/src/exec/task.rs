@@ -323,6 +323,7 @@ impl Evaluation<'_> {
                 self.timed(n, ActionKind::DiskWrite, |e| {
                     let written = e.write(o, root)?;
                     e.done.bytes_written += written;
+                    e.cx.outputs.wrote(o, written);
                     Ok(((), written))
                 })?;
                 self.done.nbytes += root.region.volume() * self.cx.plan.graph.node(n).meta(task.class).dtype.size() as u64;

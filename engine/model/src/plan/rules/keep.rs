@@ -132,7 +132,7 @@ fn worth_keeping(
     keep
 }
 
-/// Nanoseconds an element that computing a node from what is kept or read takes.
+/// Nanoseconds that computing one element of a node from what is kept or read takes.
 fn chain_nanos(plan: &Plan, pass: &Pass, id: NodeId, must: &BTreeMap<NodeId, &'static str>) -> f32 {
     let n = plan.graph.node(id);
     let own = match &n.kind {
@@ -145,7 +145,10 @@ fn chain_nanos(plan: &Plan, pass: &Pass, id: NodeId, must: &BTreeMap<NodeId, &'s
         .arrays
         .iter()
         .filter(|a| !must.contains_key(a) && !pass.imports.contains(a))
-        .map(|&a| chain_nanos(plan, pass, a, must))
+        .map(|&a| {
+            let elements = plan.graph.node(a).metas[0].volume() as f32 / n.metas[0].volume().max(1) as f32;
+            chain_nanos(plan, pass, a, must) * elements
+        })
         .sum();
     own + inputs
 }

