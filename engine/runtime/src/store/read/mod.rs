@@ -1,7 +1,10 @@
 //! Opening sources: the format is told by the first bytes of a file, never by its name.
 
 pub mod generate;
-pub mod png;
+mod jpeg;
+mod png;
+mod tiff;
+mod tile_cache;
 
 use crate::store::{ArrayReader, StoreError};
 use engine_model::catalog::SourceMeta;
@@ -50,7 +53,8 @@ pub fn probe(path: &Path, options: &InputOptions) -> Result<SourceMeta, StoreErr
     let (kind, reader, bytes) = start(path)?;
     match kind {
         Kind::Png => png::probe(path, reader, bytes, options),
-        other => Err(unknown(path, other)),
+        Kind::Jpeg => jpeg::probe(path, reader, bytes, options),
+        Kind::Tiff => tiff::probe(path, reader, bytes, options),
     }
 }
 
@@ -62,12 +66,9 @@ pub fn open(path: &Path, options: &InputOptions) -> Result<Box<dyn ArrayReader>,
     let (kind, reader, bytes) = start(path)?;
     match kind {
         Kind::Png => png::open(path, reader, bytes, options),
-        other => Err(unknown(path, other)),
+        Kind::Jpeg => jpeg::open(path, reader, bytes, options),
+        Kind::Tiff => tiff::open(path, reader, bytes, options),
     }
-}
-
-fn unknown(path: &Path, kind: Kind) -> StoreError {
-    unsupported(path, format!("{kind:?} files can't be read"))
 }
 
 type FileReader = BufReader<File>;
