@@ -2,6 +2,17 @@
 //!
 //! Checks never stop at the first error: each pushes to a [`Report`], which sorts by position.
 
+pub mod codes;
+mod github;
+mod json;
+mod render;
+mod sarif;
+
+pub use github::github;
+pub use json::json;
+pub use render::{Style, text};
+pub use sarif::sarif;
+
 use std::path::{Path, PathBuf};
 
 /// A stretch of bytes in one of the [`Sources`].
@@ -161,6 +172,13 @@ impl Report {
     /// Moves all of another report into this one.
     pub fn extend(&mut self, other: Report) {
         self.diagnostics.extend(other.diagnostics);
+    }
+
+    /// Number of errors and of warnings, each counted once.
+    pub fn counts(&self) -> (usize, usize) {
+        let all = self.sorted();
+        let errors = all.iter().filter(|d| d.severity == Severity::Error).count();
+        (errors, all.len() - errors)
     }
 
     /// True without any.
