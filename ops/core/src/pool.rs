@@ -5,7 +5,7 @@
 
 use bytemuck::Pod;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Buffers below this many bytes are not worth keeping.
@@ -24,6 +24,8 @@ struct Inner {
     in_use: AtomicU64,
     peak: AtomicU64,
     keep: AtomicU64,
+    /// 0, or 256 and the byte that buffers are filled with.
+    fill: AtomicU16,
 }
 
 /// A shared store of reusable buffers. Cloning it shares it.
@@ -35,6 +37,13 @@ impl Pool {
     pub fn keeping(bytes: u64) -> Pool {
         let pool = Pool::default();
         pool.0.keep.store(bytes, Ordering::Relaxed);
+        pool
+    }
+
+    /// A pool that fills every buffer with `byte`, so that whoever reads what it did not write is found out.
+    pub fn filled(byte: u8) -> Pool {
+        let pool = Pool::default();
+        pool.0.fill.store(0x100 | u16::from(byte), Ordering::Relaxed);
         pool
     }
 
@@ -54,7 +63,9 @@ impl Pool {
             }
             found
         };
-        let words = reused.unwrap_or_else(|| vec![0u64; class]);
+        let fill = self.0.fill.load(Ordering::Relaxed);
+        let fresh = if fill == 0 { 0 } else { u64::from_ne_bytes([fill as u8; 8]) };
+        let words = reused.unwrap_or_else(|| vec![fresh; class]);
         let now = self.0.in_use.fetch_add(8 * class as u64, Ordering::Relaxed) + 8 * class as u64;
         self.0.peak.fetch_max(now, Ordering::Relaxed);
         Buf { words, len, pool: Some(self.clone()) }

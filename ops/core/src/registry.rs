@@ -44,6 +44,8 @@ pub struct OpEntry {
     pub schema: fn() -> Schema,
     /// Builds the op from a checked `with:`.
     pub parse: fn(Json) -> Result<Box<dyn Op>, String>,
+    /// The effective `with:`: every parameter spelled out, defaults included. It parses to the same op.
+    pub canonical: fn(Json) -> Result<Json, String>,
     /// A step as it stands in a workflow, for the manual; it must validate.
     pub example: &'static str,
     /// Inputs and parameters that the contract battery runs.
@@ -64,9 +66,22 @@ pub fn find(name: &str) -> Option<&'static OpEntry> {
     inventory::iter::<OpEntry>.into_iter().find(|e| e.name == name)
 }
 
+/// Reads parameters from a mapping; nothing at all is an empty one.
+///
+/// # Errors
+/// What is wrong with them, in words for the user.
+pub fn read<P: serde::de::DeserializeOwned>(json: Json) -> Result<P, String> {
+    match json {
+        Json::Null => serde_json::from_value(Json::Object(serde_json::Map::new())),
+        Json::Object(_) => serde_json::from_value(json),
+        _ => return Err(format!("expected a mapping of parameters, found {json}")),
+    }
+    .map_err(|e| e.to_string())
+}
+
 /// Registers an op: `register_op!(Gaussian { name: "gaussian", domain: "filter", … })`.
 ///
-/// The type is the op's parameters: `Deserialize`, `JsonSchema`, and [`Op`].
+/// The type is the op's parameters: `Deserialize`, `Serialize`, `JsonSchema`, and [`Op`].
 #[macro_export]
 macro_rules! register_op {
     ($params:ty { name: $name:literal, domain: $domain:literal, inputs: $inputs:expr, makes_table: $table:literal,
@@ -80,9 +95,10 @@ macro_rules! register_op {
                 schema: || ::schemars::SchemaGenerator::from(
                     ::schemars::generate::SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true),
                 ).into_root_schema_for::<$params>(),
-                parse: |json| ::serde_json::from_value::<$params>(json)
-                    .map(|op| Box::new(op) as Box<dyn $crate::Op>)
-                    .map_err(|e| e.to_string()),
+                parse: |json| $crate::registry::read::<$params>(json)
+                    .map(|op| Box::new(op) as Box<dyn $crate::Op>),
+                canonical: |json| $crate::registry::read::<$params>(json)
+                    .and_then(|op| ::serde_json::to_value(&op).map_err(|e| e.to_string())),
                 example: $example,
                 cases: $cases,
             }

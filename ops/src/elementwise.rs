@@ -1,0 +1,133 @@
+//! Loops over elements that several ops share.
+//!
+//! Arithmetic happens in float64, whatever the dtypes: elements are widened, computed, and rounded once to the output's
+//! dtype. Where the output is float64 that is one loop; otherwise runs of elements pass through a buffer that stays
+//! in the L1 cache, so that the number of compiled loops is the sum and not the product of the dtypes.
+
+use ops_core::{Block, DType, Element, simd::vectorize, with_dtype};
+
+/// Elements that pass through the buffer at once.
+const RUN: usize = 1024;
+
+/// How a float64 becomes an integer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Store {
+    /// Rounded half to even, saturated.
+    Nearest,
+    /// Cut towards zero, saturated.
+    Truncated,
+    /// Cut towards zero, modulo the range of the dtype.
+    Wrapped,
+}
+
+/// Widens elements to float64; 64-bit integers are rounded to nearest.
+fn load<S: Element>(src: &[S], dst: &mut [f64]) {
+    vectorize(
+        #[inline(always)]
+        || dst.iter_mut().zip(src).for_each(|(d, s)| *d = s.to_f64()),
+    );
+}
+
+fn load_block(src: &Block, at: usize, dst: &mut [f64]) {
+    with_dtype!(src.dtype(), S => load::<S>(&src.as_slice()[at..at + dst.len()], dst));
+}
+
+/// The distance from the smallest value of an integer type to 0.
+const fn offset(dtype: DType) -> i64 {
+    match dtype {
+        DType::Int8 => i8::MIN as i64,
+        DType::Int16 => i16::MIN as i64,
+        DType::Int32 => i32::MIN as i64,
+        DType::Int64 => i64::MIN,
+        _ => 0,
+    }
+}
+
+/// The low bits of `v` as an integer type: the value modulo its range.
+#[inline(always)]
+pub(crate) fn wrapped<D: Element>(v: i64) -> D {
+    D::from_order_key(v.wrapping_sub(offset(D::DTYPE)) as u64)
+}
+
+/// The bits of an integer, sign-extended; `uint64` beyond the range of `i64` comes out negative.
+#[inline(always)]
+pub(crate) fn widened<S: Element>(v: S) -> i64 {
+    (v.order_key() as i64).wrapping_add(offset(S::DTYPE))
+}
+
+fn store<D: Element>(src: &[f64], dst: &mut [D], how: Store) {
+    vectorize(
+        #[inline(always)]
+        || match how {
+            Store::Nearest => dst.iter_mut().zip(src).for_each(|(d, &s)| *d = D::from_f64(s)),
+            Store::Truncated => dst.iter_mut().zip(src).for_each(|(d, &s)| *d = D::from_f64_truncated(s)),
+            Store::Wrapped if D::DTYPE.is_float() => dst.iter_mut().zip(src).for_each(|(d, &s)| *d = D::from_f64(s)),
+            Store::Wrapped => dst.iter_mut().zip(src).for_each(|(d, &s)| *d = wrapped(s as i64)),
+        },
+    );
+}
+
+/// Rounds a run of values into a block; into `bool` everything but 0 becomes 1.
+fn store_block(src: &[f64], out: &mut Block, at: usize, how: Store) {
+    if out.dtype() == DType::Bool {
+        let dst = &mut out.as_mut_slice::<u8>()[at..at + src.len()];
+        return dst.iter_mut().zip(src).for_each(|(d, &s)| *d = u8::from(s != 0.0));
+    }
+    with_dtype!(out.dtype(), D => store::<D>(src, &mut out.as_mut_slice()[at..at + src.len()], how));
+}
+
+/// Calls `f` with the start and length of each run of `n` elements.
+fn runs(n: usize, mut f: impl FnMut(usize, usize)) {
+    for at in (0..n).step_by(RUN) {
+        f(at, RUN.min(n - at));
+    }
+}
+
+fn fused<S: Element>(src: &[S], dst: &mut [f64], f: impl Fn(f64) -> f64) {
+    vectorize(
+        #[inline(always)]
+        || dst.iter_mut().zip(src).for_each(|(d, s)| *d = f(s.to_f64())),
+    );
+}
+
+/// `out = f(src)`, element by element.
+pub(crate) fn unary(src: &Block, out: &mut Block, how: Store, f: impl Fn(f64) -> f64) {
+    if out.dtype() == DType::Float64 {
+        return with_dtype!(src.dtype(), S => fused::<S>(src.as_slice(), out.as_mut_slice(), f));
+    }
+    let mut buf = [0.0; RUN];
+    runs(out.region().volume() as usize, |at, n| {
+        load_block(src, at, &mut buf[..n]);
+        vectorize(
+            #[inline(always)]
+            || buf[..n].iter_mut().for_each(|v| *v = f(*v)),
+        );
+        store_block(&buf[..n], out, at, how);
+    });
+}
+
+/// `out = f(a, b)`, element by element.
+pub(crate) fn binary(a: &Block, b: &Block, out: &mut Block, how: Store, f: impl Fn(f64, f64) -> f64) {
+    let (mut x, mut y) = ([0.0; RUN], [0.0; RUN]);
+    runs(out.region().volume() as usize, |at, n| {
+        load_block(a, at, &mut x[..n]);
+        load_block(b, at, &mut y[..n]);
+        vectorize(
+            #[inline(always)]
+            || x[..n].iter_mut().zip(&y[..n]).for_each(|(x, y)| *x = f(*x, *y)),
+        );
+        store_block(&x[..n], out, at, how);
+    });
+}
+
+fn compared<S: Element>(src: &[S], dst: &mut [u8], f: impl Fn(f64) -> bool) {
+    vectorize(
+        #[inline(always)]
+        || dst.iter_mut().zip(src).for_each(|(d, s)| *d = u8::from(f(s.to_f64()))),
+    );
+}
+
+/// `out = f(src)` for a `bool` output.
+pub(crate) fn mask(src: &Block, out: &mut Block, f: impl Fn(f64) -> bool) {
+    with_dtype!(src.dtype(), S => compared::<S>(src.as_slice(), out.as_mut_slice(), f));
+}

@@ -1,0 +1,176 @@
+//! Exact percentiles by radix selection.
+//!
+//! Values become unsigned keys that sort as they do. A pass counts 16 bits of those keys that begin like a wanted one;
+//! after one pass (8 and 16 bits), two (32) or four (64) the wanted order statistics are known exactly. Counts merge in
+//! any order, and nothing is sampled.
+
+use ops_core::with_dtype;
+use ops_core::{
+    ArrayPort, DType, Element, Lowering, OpError, Ports, Reduce, ReduceCall, Region, Scope, Value, ValuePort,
+};
+use std::sync::Arc;
+
+/// One pass over the keys. The last leaves the numbers of the two percentiles, both NaN without a finite element.
+#[derive(Debug, Clone, Copy)]
+struct Pass {
+    number: u32,
+    percentiles: [f64; 2],
+}
+
+/// An order statistic on the way: the leading bits of its key, and its rank among the keys that share them.
+#[derive(Debug, Clone, Copy)]
+struct Target {
+    prefix: u64,
+    rank: u64,
+}
+
+/// What a pass leaves for the next: for each percentile its two neighbours, and how far it stands between them.
+#[derive(Debug)]
+struct Selection {
+    targets: Vec<Target>,
+    between: [f64; 2],
+}
+
+/// The two percentiles of all finite values, interpolated linearly.
+pub(crate) fn percentiles(
+    g: &mut Lowering,
+    array: ArrayPort,
+    percentiles: [f64; 2],
+    over: Scope,
+) -> Result<ValuePort, OpError> {
+    let passes = (8 * g.meta(array).dtype.size() as u32).div_ceil(16);
+    let mut last: Option<ValuePort> = None;
+    for number in 1..passes {
+        let consumed: Vec<ValuePort> = last.into_iter().collect();
+        last = Some(g.reduce("digits", Pass { number: number - 1, percentiles }, &[array], &consumed, over)?);
+    }
+    let consumed: Vec<ValuePort> = last.into_iter().collect();
+    g.reduce("percentiles", Pass { number: passes - 1, percentiles }, &[array], &consumed, over)
+}
+
+impl Pass {
+    /// Bits below those this pass counts, and the number of values they take.
+    fn digit(&self, dtype: DType) -> (u32, usize) {
+        match 8 * dtype.size() as u32 {
+            8 => (0, 1 << 8),
+            bits => (bits - 16 * (self.number + 1), 1 << 16),
+        }
+    }
+
+    fn prefixes(&self, values: &[Value]) -> Result<Vec<u64>, OpError> {
+        let Some(value) = values.first() else { return Ok(vec![0]) };
+        let mut v: Vec<u64> = value.as_state::<Selection>()?.targets.iter().map(|t| t.prefix).collect();
+        v.sort_unstable();
+        v.dedup();
+        Ok(v)
+    }
+
+    /// The ranks of the neighbours of both percentiles among `n` values.
+    fn targets(&self, n: u64) -> Selection {
+        let (mut targets, mut between) = (Vec::new(), [0.0; 2]);
+        if n > 0 {
+            for (p, t) in self.percentiles.iter().zip(&mut between) {
+                let at = (n - 1) as f64 * (p / 100.0);
+                let before = (at.floor() as u64).min(n - 1);
+                *t = if before == n - 1 { 0.0 } else { at - at.floor() };
+                targets.push(Target { prefix: 0, rank: before });
+                targets.push(Target { prefix: 0, rank: (before + 1).min(n - 1) });
+            }
+        }
+        Selection { targets, between }
+    }
+}
+
+impl Reduce for Pass {
+    /// A histogram for each prefix, one after another; nothing before the first block.
+    type Partial = Vec<u64>;
+
+    fn start(&self, _: &Ports) -> Vec<u64> {
+        Vec::new()
+    }
+
+    fn add(&self, call: &ReduceCall<'_>, partial: &mut Vec<u64>) -> Result<(), OpError> {
+        let block = call.blocks[0];
+        let (shift, bins) = self.digit(block.dtype());
+        let prefixes = self.prefixes(call.values)?;
+        partial.resize(prefixes.len() * bins, 0);
+        with_dtype!(block.dtype(), T => count::<T>(block.as_slice(), shift, &prefixes, partial));
+        Ok(())
+    }
+
+    fn merge(&self, into: &mut Vec<u64>, other: Vec<u64>) {
+        if into.is_empty() {
+            *into = other;
+        } else {
+            into.iter_mut().zip(other).for_each(|(a, b)| *a += b);
+        }
+    }
+
+    fn finish(&self, counts: Vec<u64>, values: &[Value], ports: &Ports) -> Result<Value, OpError> {
+        let dtype = ports.meta(0).dtype;
+        let (shift, bins) = self.digit(dtype);
+        let prefixes = self.prefixes(values)?;
+        let Selection { mut targets, between } = match values.first() {
+            None => self.targets(counts.iter().sum()),
+            Some(v) => {
+                let s = v.as_state::<Selection>()?;
+                Selection { targets: s.targets.clone(), between: s.between }
+            }
+        };
+        for t in &mut targets {
+            let slot = prefixes.binary_search(&t.prefix).map_err(|_| OpError::Internal("a prefix got lost".into()))?;
+            let mut digit = 0;
+            while let Some(&n) = counts.get(slot * bins + digit).filter(|&&n| t.rank >= n && digit + 1 < bins) {
+                t.rank -= n;
+                digit += 1;
+            }
+            t.prefix = t.prefix * bins as u64 + digit as u64;
+        }
+        if shift > 0 {
+            return Ok(Value::State(Arc::new(Selection { targets, between })));
+        }
+        let keys: Vec<u64> = targets.iter().map(|t| t.prefix).collect();
+        let found: Vec<f64> =
+            with_dtype!(dtype, T => keys.iter().map(|&k| T::from_order_key(k).to_f64() + 0.0).collect());
+        Ok(Value::numbers(&match found[..] {
+            [a, b, c, d] => [interpolated(a, b, between[0]), interpolated(c, d, between[1])],
+            _ => [f64::NAN, f64::NAN],
+        }))
+    }
+
+    fn state_bytes(&self, _: &Ports) -> u64 {
+        256
+    }
+
+    fn partial_bytes(&self, ports: &Ports, _: &Region) -> u64 {
+        let prefixes = if self.number == 0 { 1 } else { 4 };
+        8 * prefixes * self.digit(ports.meta(0).dtype).1 as u64
+    }
+
+    fn nanos_per_element(&self) -> f32 {
+        1.5
+    }
+}
+
+fn count<T: Element>(data: &[T], shift: u32, prefixes: &[u64], counts: &mut [u64]) {
+    let bins = if size_of::<T>() == 1 { 1 << 8 } else { 1usize << 16 };
+    let first = shift as usize + 16 >= 8 * size_of::<T>();
+    for v in data {
+        if T::DTYPE.is_float() && !v.to_f64().is_finite() {
+            continue;
+        }
+        let key = v.order_key() >> shift;
+        let digit = key as usize & (bins - 1);
+        if first {
+            counts[digit] += 1;
+        } else if let Some(slot) = prefixes.iter().position(|&p| p == key >> 16) {
+            counts[slot * bins + digit] += 1;
+        }
+    }
+}
+
+/// Between two neighbours, computed from the nearer one, as numpy does.
+pub(crate) fn interpolated(a: f64, b: f64, t: f64) -> f64 {
+    let d = b - a;
+    if t >= 0.5 { b - d * (1.0 - t) } else { a + d * t }
+}

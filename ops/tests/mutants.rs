@@ -1,0 +1,386 @@
+//! Kept mutants: small ops, each with one bug of a kind that people make, and the check that has to catch it.
+//!
+//! Every family of mutants has a sound member, bug 0, that the battery must pass: so a red mutant is red for its bug.
+
+use ops_core::contract::{Array, Case, Check, Content, Expected, Input, Report, run};
+use ops_core::simd::{self, Path};
+use ops_core::{
+    ArrayMeta, Block, Boundary, DType, InputKind, InputSpec, Lowering, Map, MapCall, Need, Op, OpEntry, OpError, Pool,
+    Port, Ports, Reduce, ReduceCall, Region, Scope, Value, op::Needs,
+};
+use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Value as Json, json};
+
+fn battery<P>(cases: fn() -> Vec<Case>) -> Report
+where
+    P: Op + DeserializeOwned + Serialize + JsonSchema + 'static,
+{
+    let entry = OpEntry {
+        name: "mutant",
+        domain: "test",
+        inputs: &[InputSpec { name: "input", kind: InputKind::Array, doc: "An array." }],
+        makes_table: false,
+        schema: || {
+            let settings = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
+            SchemaGenerator::from(settings).into_root_schema_for::<P>()
+        },
+        parse: |json| ops_core::registry::read::<P>(json).map(|op| Box::new(op) as Box<dyn Op>),
+        canonical: |json| {
+            ops_core::registry::read::<P>(json).and_then(|op| serde_json::to_value(&op).map_err(|e| e.to_string()))
+        },
+        example: "step: {op: mutant, input: image}",
+        cases,
+    };
+    run(&entry, 7)
+}
+
+fn sound(report: &Report) {
+    assert!(report.violations.is_empty(), "the sound member is red: {report}");
+}
+
+fn caught(report: &Report, check: Check) {
+    assert!(report.broke(check), "expected {} among the violations of {report}", check.name());
+}
+
+/// A mean of five neighbours along the last axis.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Smooth<const BUG: u8> {
+    /// What lies beyond the edge.
+    #[serde(default)]
+    mode: Boundary,
+}
+
+const SOUND: u8 = 0;
+const HALO_SHORT: u8 = 1;
+const HALO_LONG: u8 = 2;
+const OTHER_MODE: u8 = 3;
+const NOT_NORMALIZED: u8 = 4;
+const HALF_SCRATCH: u8 = 5;
+const REMAINDER: u8 = 6;
+const STALE_SCRATCH: u8 = 7;
+const BLOCK_POSITION: u8 = 8;
+const THREAD: u8 = 9;
+const PATH: u8 = 10;
+const NO_SINGLE: u8 = 11;
+
+impl<const BUG: u8> Op for Smooth<BUG> {
+    fn lower(&self, g: &mut Lowering, inputs: &[Port]) -> Result<Port, OpError> {
+        let a = g.array(inputs, 0)?;
+        Ok(Port::Array(g.map("smooth", self.clone(), &[a], &[])?))
+    }
+}
+
+impl<const BUG: u8> Map for Smooth<BUG> {
+    fn infer(&self, ports: &Ports) -> Result<ArrayMeta, OpError> {
+        Ok(ports.meta(0).with_dtype(DType::Float64))
+    }
+
+    fn needs(&self, _: &Ports, out: &Region) -> Needs {
+        let reach = match BUG {
+            HALO_SHORT => 1,
+            HALO_LONG => 3,
+            _ => 2,
+        };
+        let mut region = out.clone();
+        let last = out.rank() - 1;
+        region.lo[last] -= reach;
+        region.hi[last] += reach;
+        let boundary = match (BUG, self.mode) {
+            (OTHER_MODE, Boundary::Reflect) => Boundary::Mirror,
+            (OTHER_MODE, Boundary::Mirror) => Boundary::Reflect,
+            (_, mode) => mode,
+        };
+        [Need { input: 0, item: 0, region, boundary }].into_iter().collect()
+    }
+
+    fn scratch_bytes(&self, _: &Ports, out: &Region) -> u64 {
+        let all = Pool::rounded(8 * out.len(out.rank() - 1) as u64);
+        if BUG == HALF_SCRATCH { all / 2 } else { all }
+    }
+
+    fn apply(&self, call: &MapCall<'_>, out: &mut Block) -> Result<(), OpError> {
+        let (src, region) = (call.blocks[0], out.region().clone());
+        let last = region.rank() - 1;
+        let (width, given) = (region.len(last) as usize, src.region().len(last) as usize);
+        let offset = (region.lo[last] - src.region().lo[last]) as usize;
+        let mut sums = call.pool.take::<f64>(width);
+        for (row, line) in out.as_mut_slice::<f64>().chunks_mut(width).zip(src.as_slice::<f64>().chunks(given)) {
+            if BUG != STALE_SCRATCH {
+                sums.fill(0.0);
+            }
+            for k in 0..5usize {
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    *sum += line[(i + offset + k).saturating_sub(2).min(given - 1)];
+                }
+            }
+            let by = if BUG == NOT_NORMALIZED { 1.0 } else { 5.0 };
+            row.iter_mut().zip(&sums[..]).for_each(|(d, s)| *d = s / by);
+            match BUG {
+                REMAINDER if width > 7 => row[7] = f64::from_bits(row[7].to_bits() & !0xFF),
+                BLOCK_POSITION => row[0] += region.lo[last] as f64,
+                THREAD if std::thread::current().name().is_none() => row[0] += 1.0,
+                PATH if simd::path() == Path::Scalar => row[0] *= 1.0 + f64::EPSILON,
+                NO_SINGLE if given == 5 && line[0] == line[4] => row[0] = line[given],
+                _ => (),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn smooth_cases() -> Vec<Case> {
+    vec![Case::new(json!({}), vec![Input::new("yx", DType::Float64)]).expecting(smooth_reference)]
+}
+
+fn smooth_reference(with: &Json, inputs: &[Vec<Array>]) -> Expected {
+    let a = &inputs[0][0];
+    let mode: Boundary = serde_json::from_value(with["mode"].clone()).unwrap_or_default();
+    let (data, n) = (a.to_f64(), a.meta.shape[1] as i64);
+    let at = |i: usize, d: i64| {
+        let (row, x) = (i as i64 / n, i as i64 % n);
+        mode.source(x + d, n).map_or(0.0, |s| data[(row * n + s) as usize])
+    };
+    Expected::Close(vec![(0..data.len()).map(|i| (-2..3).map(|d| at(i, d)).sum::<f64>() / 5.0).collect()], 1e-12)
+}
+
+#[test]
+fn a_sound_filter_passes() {
+    sound(&battery::<Smooth<SOUND>>(smooth_cases));
+}
+
+#[test]
+fn a_halo_one_too_short_is_caught() {
+    caught(&battery::<Smooth<HALO_SHORT>>(smooth_cases), Check::ChunkedEqualsWhole);
+}
+
+#[test]
+fn a_halo_one_too_long_is_caught() {
+    caught(&battery::<Smooth<HALO_LONG>>(smooth_cases), Check::HaloMinimal);
+}
+
+#[test]
+fn swapped_boundary_modes_are_caught() {
+    caught(&battery::<Smooth<OTHER_MODE>>(smooth_cases), Check::Expected);
+}
+
+#[test]
+fn a_missing_normalisation_is_caught() {
+    caught(&battery::<Smooth<NOT_NORMALIZED>>(smooth_cases), Check::Expected);
+}
+
+#[test]
+fn half_the_declared_scratch_is_caught() {
+    caught(&battery::<Smooth<HALF_SCRATCH>>(smooth_cases), Check::DeclaredBytes);
+}
+
+#[test]
+fn scratch_read_before_it_is_written_is_caught() {
+    caught(&battery::<Smooth<STALE_SCRATCH>>(smooth_cases), Check::WritesAll);
+}
+
+#[test]
+fn a_result_that_depends_on_the_block_is_caught() {
+    caught(&battery::<Smooth<BLOCK_POSITION>>(smooth_cases), Check::ChunkedEqualsWhole);
+    caught(&battery::<Smooth<REMAINDER>>(smooth_cases), Check::ChunkedEqualsWhole);
+}
+
+#[test]
+fn a_result_that_depends_on_the_thread_is_caught() {
+    caught(&battery::<Smooth<THREAD>>(smooth_cases), Check::Threads);
+}
+
+#[test]
+fn an_instruction_set_that_rounds_otherwise_is_caught() {
+    caught(&battery::<Smooth<PATH>>(smooth_cases), Check::SimdPaths);
+}
+
+#[test]
+fn a_panic_on_a_single_voxel_is_caught() {
+    caught(&battery::<Smooth<NO_SINGLE>>(smooth_cases), Check::Runs);
+}
+
+/// Writes only some elements.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Holes {}
+
+impl Op for Holes {
+    fn lower(&self, g: &mut Lowering, inputs: &[Port]) -> Result<Port, OpError> {
+        let a = g.array(inputs, 0)?;
+        Ok(Port::Array(g.map("holes", self.clone(), &[a], &[])?))
+    }
+}
+
+impl Map for Holes {
+    fn infer(&self, ports: &Ports) -> Result<ArrayMeta, OpError> {
+        Ok(ports.meta(0).clone())
+    }
+
+    fn apply(&self, call: &MapCall<'_>, out: &mut Block) -> Result<(), OpError> {
+        let src = call.blocks[0].as_slice::<u8>();
+        for (d, s) in out.as_mut_slice::<u8>().iter_mut().zip(src).filter(|(_, s)| **s > 9) {
+            *d = *s;
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn elements_never_written_are_caught() {
+    caught(&battery::<Holes>(|| vec![Case::new(json!({}), vec![Input::new("yx", DType::UInt8)])]), Check::WritesAll);
+}
+
+/// A strict threshold.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Above<const BUG: u8> {
+    /// The limit.
+    limit: u8,
+}
+
+impl<const BUG: u8> Op for Above<BUG> {
+    fn lower(&self, g: &mut Lowering, inputs: &[Port]) -> Result<Port, OpError> {
+        let a = g.array(inputs, 0)?;
+        Ok(Port::Array(g.map("above", self.clone(), &[a], &[])?))
+    }
+}
+
+impl<const BUG: u8> Map for Above<BUG> {
+    fn infer(&self, ports: &Ports) -> Result<ArrayMeta, OpError> {
+        Ok(ports.meta(0).with_dtype(DType::Bool))
+    }
+
+    fn apply(&self, call: &MapCall<'_>, out: &mut Block) -> Result<(), OpError> {
+        for (d, &s) in out.as_mut_slice::<u8>().iter_mut().zip(call.blocks[0].as_slice::<u8>()) {
+            *d = u8::from(if BUG == 0 { s > self.limit } else { s >= self.limit });
+        }
+        Ok(())
+    }
+}
+
+fn above_cases() -> Vec<Case> {
+    // Few distinct values: the witness has elements that equal the limit.
+    let input = Input::new("yx", DType::UInt8).content(Content::Labels(4));
+    let naive = |with: &Json, inputs: &[Vec<Array>]| {
+        let limit = with["limit"].as_f64().unwrap();
+        Expected::Bytes(vec![inputs[0][0].to_f64().into_iter().map(|x| u8::from(x > limit)).collect()])
+    };
+    vec![Case::new(json!({"limit": 2}), vec![input]).expecting(naive)]
+}
+
+#[test]
+fn at_least_instead_of_more_is_caught() {
+    sound(&battery::<Above<0>>(above_cases));
+    caught(&battery::<Above<1>>(above_cases), Check::Expected);
+}
+
+/// A sum, subtracted from every element.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Centred<const BUG: u8> {}
+
+/// Bug 1 adds floats in whatever order they come, bug 2 takes twice the scratch it declared, bug 3 merges by keeping
+/// the larger.
+#[derive(Debug)]
+struct Total<const BUG: u8>;
+
+impl<const BUG: u8> Op for Centred<BUG> {
+    fn lower(&self, g: &mut Lowering, inputs: &[Port]) -> Result<Port, OpError> {
+        let a = g.array(inputs, 0)?;
+        let total = g.reduce("total", Total::<BUG>, &[a], &[], Scope::Item)?;
+        Ok(Port::Array(g.map("centred", Minus, &[a], &[total])?))
+    }
+}
+
+impl<const BUG: u8> Reduce for Total<BUG> {
+    /// A float sum and an exact one, in units of 2^-60.
+    type Partial = (f64, i128);
+
+    fn start(&self, _: &Ports) -> (f64, i128) {
+        (0.0, 0)
+    }
+
+    fn add(&self, call: &ReduceCall<'_>, partial: &mut (f64, i128)) -> Result<(), OpError> {
+        let _scratch = call.pool.take_bytes(if BUG == 2 { 128 } else { 64 });
+        for v in call.blocks[0].as_slice::<f64>() {
+            partial.0 += v;
+            partial.1 += (v * (1u64 << 60) as f64) as i128;
+        }
+        Ok(())
+    }
+
+    fn merge(&self, into: &mut (f64, i128), other: (f64, i128)) {
+        into.0 += other.0;
+        into.1 = if BUG == 3 { into.1.max(other.1) } else { into.1 + other.1 };
+    }
+
+    fn finish(&self, partial: (f64, i128), _: &[Value], _: &Ports) -> Result<Value, OpError> {
+        let exact = partial.1 as f64 / (1u64 << 60) as f64;
+        Ok(Value::numbers(&[if BUG == 1 { partial.0 } else { exact }]))
+    }
+}
+
+#[derive(Debug)]
+struct Minus;
+
+impl Map for Minus {
+    fn infer(&self, ports: &Ports) -> Result<ArrayMeta, OpError> {
+        Ok(ports.meta(0).clone())
+    }
+
+    fn apply(&self, call: &MapCall<'_>, out: &mut Block) -> Result<(), OpError> {
+        let total = call.values[0].as_numbers()?[0];
+        for (d, s) in out.as_mut_slice::<f64>().iter_mut().zip(call.blocks[0].as_slice::<f64>()) {
+            *d = s - total;
+        }
+        Ok(())
+    }
+}
+
+fn total_cases() -> Vec<Case> {
+    vec![Case::new(json!({}), vec![Input::new("yx", DType::Float64)])]
+}
+
+#[test]
+fn a_merge_that_depends_on_its_order_is_caught() {
+    sound(&battery::<Centred<0>>(total_cases));
+    caught(&battery::<Centred<1>>(total_cases), Check::MergeOrder);
+    caught(&battery::<Centred<3>>(total_cases), Check::MergeOrder);
+}
+
+#[test]
+fn a_reduction_that_takes_more_than_it_declared_is_caught() {
+    caught(&battery::<Centred<2>>(total_cases), Check::DeclaredBytes);
+}
+
+/// Parameters that take whatever they get, and lose some of it.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+struct Loose {
+    #[serde(default, skip_serializing)]
+    #[expect(dead_code, reason = "the mutant forgets it")]
+    lost: u8,
+}
+
+impl Op for Loose {
+    fn lower(&self, g: &mut Lowering, inputs: &[Port]) -> Result<Port, OpError> {
+        let a = g.array(inputs, 0)?;
+        Ok(Port::Array(g.map("loose", Minus, &[a], &[])?))
+    }
+}
+
+#[test]
+fn loose_parameters_are_caught() {
+    let report = battery::<Loose>(|| vec![Case::new(json!({"lost": 3}), vec![Input::new("yx", DType::Float64)])]);
+    caught(&report, Check::StrictParams);
+    caught(&report, Check::RoundTrip);
+    caught(&report, Check::Documented);
+    // It consumes a reduction that is not there.
+    caught(&report, Check::Runs);
+}
+
+#[test]
+fn an_op_without_cases_is_caught() {
+    caught(&battery::<Above<0>>(Vec::new), Check::HasCases);
+}
