@@ -156,6 +156,11 @@ impl Report {
         self.diagnostics.push(d);
     }
 
+    /// Changes what is already there with this code at this place.
+    pub(crate) fn amend(&mut self, code: &str, span: Span, change: impl Fn(&mut Diagnostic)) {
+        self.diagnostics.iter_mut().filter(|d| d.code == code && d.span == span).for_each(change);
+    }
+
     /// True when there is an error; warnings do not count.
     pub fn has_errors(&self) -> bool {
         self.diagnostics.iter().any(|d| d.severity == Severity::Error)

@@ -106,7 +106,7 @@ impl Checker<'_> {
         let pointer = e.instance_path().as_str().to_owned();
         let value = e.instance();
         if self.refused.contains(&pointer) {
-            return;
+            return self.refused_before(&pointer, e);
         }
         let rule = lookup(self.schema, e.evaluation_path().as_str());
         let owner = parent(e.evaluation_path().as_str()).and_then(|p| lookup(self.schema, p));
@@ -120,6 +120,10 @@ impl Checker<'_> {
             }
             Violation::Required { property } => {
                 let key = property.as_str().unwrap_or_default();
+                if self.misspelt(&pointer, key, owner) {
+                    self.broken.values.insert(pointer);
+                    return;
+                }
                 let at = self.subject.json.keys.get(&pointer).copied();
                 let at = at.unwrap_or(if pointer.is_empty() { self.subject.at } else { span });
                 let mut d = Diagnostic::new(codes.missing, at, format!("{} needs `{key}`", self.place(&pointer)));
@@ -147,6 +151,18 @@ impl Checker<'_> {
         }
     }
 
+    /// An ambiguous scalar where text is expected: the advice for it is to quote it.
+    fn refused_before(&mut self, pointer: &str, e: &ValidationError<'_>) {
+        let owner = parent(e.evaluation_path().as_str()).and_then(|p| lookup(self.schema, p));
+        let node = node_at(self.subject.node, pointer);
+        if let (Some(owner), Some(node)) = (owner, node)
+            && let Some(text) = &node.written
+            && kinds(owner) == ["string"]
+        {
+            super::yaml::quote_instead(text, node.span, self.report);
+        }
+    }
+
     fn push(&mut self, pointer: &str, d: Diagnostic) {
         self.broken.values.insert(pointer.to_owned());
         self.report.push(d);
@@ -161,6 +177,16 @@ impl Checker<'_> {
             (true, Some(i)) => format!("`{}[{i}]`", names.pop().unwrap_or_default()),
             (false, Some(name)) => format!("`{name}`"),
         }
+    }
+
+    /// True when the mapping holds an unknown key that is near to this one: it is reported as that.
+    fn misspelt(&self, pointer: &str, key: &str, owner: Option<&Json>) -> bool {
+        let known = owner.and_then(|o| o.get("properties")).and_then(Json::as_object);
+        let node = node_at(self.subject.node, pointer);
+        node.map(Node::entries).unwrap_or_default().iter().any(|e| {
+            known.is_some_and(|k| !k.contains_key(&e.key))
+                && known.and_then(|k| nearest(&e.key, k.keys().map(String::as_str))) == Some(key)
+        })
     }
 
     fn with_doc(&self, d: Diagnostic, pointer: &str, schema: Option<&Json>) -> Diagnostic {

@@ -159,7 +159,7 @@ fn at(node: &Node, span: Span) -> Node {
         Kind::List(v) => std::rc::Rc::new(Kind::List(v.iter().map(|n| at(n, span)).collect())),
         _ => node.kind.clone(),
     };
-    Node { kind, span, origin: node.origin, refused: false }
+    Node { kind, span, origin: node.origin, refused: false, written: None }
 }
 
 /// The effective value of one parameter: the last one given, else the default. Each candidate is checked.
@@ -186,7 +186,14 @@ fn choose(
         tried = true;
         value = typed(&g.value, file, &e.key, report).map(|n| (n, g.origin.clone()));
     }
-    let default = e.value.get("default").map(|n| (checked(n, file, &e.key, report), n));
+    let default = e.value.get("default");
+    if let Some(n) = default.filter(|n| n.refused) {
+        if let (ParamType::String, Some(text)) = (file.kind, &n.written) {
+            super::yaml::quote_instead(text, n.span, report);
+        }
+        return if tried { value } else { None };
+    }
+    let default = default.map(|n| (checked(n, file, &e.key, report), n));
     if tried {
         return value;
     }

@@ -1,6 +1,6 @@
 //! Inputs and the profile: from their entries in the file to what the planner reads.
 
-use super::file::{InputFile, RunFile};
+use super::file::{BlockSize, InputFile, Size};
 use super::unit::Unit;
 use super::workflow::{Generate, InputDecl, InputSource, Profile, Spanned};
 use super::{Loader, size};
@@ -16,6 +16,10 @@ impl Loader<'_> {
         let key_span = unit.json.keys.get(&pointer).copied().unwrap_or(node.span);
         let kinds = [("foreach", file.foreach.is_some()), ("path", file.path.is_some()), ("generate", file.generate.is_some())];
         let given: Vec<&str> = kinds.iter().filter(|(_, there)| *there).map(|(k, _)| *k).collect();
+        if given.is_empty() && unit.broken.unknown.iter().any(|p| p.starts_with(&format!("{pointer}/"))) {
+            // A misspelt key, reported as that.
+            return None;
+        }
         if given.len() != 1 {
             let found = if given.is_empty() { "none".to_owned() } else { super::names::list(given.iter().copied()) };
             let message = format!("input `{key}`: expected exactly one of `foreach`, `path` and `generate`, found {found}");
@@ -88,9 +92,8 @@ impl Loader<'_> {
     /// The `run:` block.
     pub(super) fn profile(&mut self, unit: &Unit) -> Profile {
         let Some(node) = unit.root.get("run") else { return Profile::default() };
-        let Some(file) = unit.read::<RunFile>("/run") else { return Profile::default() };
         let span = |key: &str| node.get(key).map_or(node.span, |n| n.span);
-        let memory = file.memory.and_then(|m| {
+        let memory = unit.read::<Size>("/run/memory").and_then(|m| {
             let parsed = match &m.0 {
                 serde_json::Value::String(s) => size::parse_bytes(s),
                 other => other.as_u64().ok_or_else(|| "expected a size such as `4GiB`".to_owned()),
@@ -104,13 +107,13 @@ impl Loader<'_> {
                 }
             }
         });
-        let block = file.block.and_then(|b| {
+        let block = unit.read::<BlockSize>("/run/block").and_then(|b| {
             let v = match &b.0 {
                 serde_json::Value::Array(v) => v.iter().filter_map(serde_json::Value::as_u64).collect(),
                 other => vec![other.as_u64()?],
             };
             Some(Spanned::new(v, span("block")))
         });
-        Profile { memory, threads: file.threads.map(|t| Spanned::new(t, span("threads"))), block }
+        Profile { memory, threads: unit.read::<u64>("/run/threads").map(|t| Spanned::new(t, span("threads"))), block }
     }
 }

@@ -44,12 +44,14 @@ pub struct Node {
     pub origin: Span,
     /// True for a value already refused, so that no other check repeats it.
     pub refused: bool,
+    /// The text of a scalar that was refused because its meaning is not clear.
+    pub written: Option<Rc<str>>,
 }
 
 impl Node {
     /// A node that stands where it was written.
     pub fn new(kind: Kind, span: Span) -> Node {
-        Node { kind: Rc::new(kind), span, origin: span, refused: false }
+        Node { kind: Rc::new(kind), span, origin: span, refused: false, written: None }
     }
 
     /// The entries of a mapping; none for anything else.

@@ -6,7 +6,7 @@
 
 use super::scalar::{self, Plain};
 use super::tree::{Entry, Kind, Node};
-use crate::diag::{Diagnostic, Report, Span};
+use crate::diag::{Diagnostic, Fix, Report, Span};
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError};
 use std::collections::BTreeMap;
 
@@ -225,7 +225,7 @@ impl<'a> Builder<'a> {
                     Some(text) => d.help(format!("write `{text}`, or `{quoted}` for the text")).fix(span, text),
                     None => d.help(format!("write the number without leading zeros, or `{quoted}` for the text")),
                 });
-                Node { refused: true, ..Node::new(guess, span) }
+                Node { refused: true, written: Some(value.into()), ..Node::new(guess, span) }
             }
             Plain::OutOfRange(why) => {
                 self.report.push(
@@ -287,6 +287,15 @@ impl<'a> Builder<'a> {
         }
         self.root
     }
+}
+
+/// Makes the advice for an ambiguous scalar the quoted text, where text is what is expected.
+pub(crate) fn quote_instead(text: &str, span: Span, report: &mut Report) {
+    let quoted = serde_json::Value::from(text).to_string();
+    report.amend("E0106", span, |d| {
+        d.help = Some(format!("quote the text: `{quoted}`"));
+        d.fix = Some(Fix { span, text: quoted.clone() });
+    });
 }
 
 /// The key that a node is: its text, its position, and whether its value counts.
