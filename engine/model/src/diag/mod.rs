@@ -2,6 +2,17 @@
 //!
 //! Checks never stop at the first error: each pushes to a [`Report`], which sorts by position.
 
+pub mod codes;
+mod github;
+mod json;
+mod render;
+mod sarif;
+
+pub use github::github;
+pub use json::json;
+pub use render::{Style, text};
+pub use sarif::sarif;
+
 use std::path::{Path, PathBuf};
 
 /// A stretch of bytes in one of the [`Sources`].
@@ -145,6 +156,11 @@ impl Report {
         self.diagnostics.push(d);
     }
 
+    /// Changes what is already there with this code at this place.
+    pub(crate) fn amend(&mut self, code: &str, span: Span, change: impl Fn(&mut Diagnostic)) {
+        self.diagnostics.iter_mut().filter(|d| d.code == code && d.span == span).for_each(change);
+    }
+
     /// True when there is an error; warnings do not count.
     pub fn has_errors(&self) -> bool {
         self.diagnostics.iter().any(|d| d.severity == Severity::Error)
@@ -161,6 +177,13 @@ impl Report {
     /// Moves all of another report into this one.
     pub fn extend(&mut self, other: Report) {
         self.diagnostics.extend(other.diagnostics);
+    }
+
+    /// Number of errors and of warnings, each counted once.
+    pub fn counts(&self) -> (usize, usize) {
+        let all = self.sorted();
+        let errors = all.iter().filter(|d| d.severity == Severity::Error).count();
+        (errors, all.len() - errors)
     }
 
     /// True without any.

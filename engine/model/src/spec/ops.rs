@@ -1,0 +1,147 @@
+//! Steps that apply an op: the op's name, its inputs, its parameters.
+
+use super::Loader;
+use super::check::{Compiled, PARAMETERS, Subject, check};
+use super::names::{list, nearest};
+use super::schema;
+use super::tree::{Kind, Node};
+use super::workflow::{Spanned, SpannedJson};
+use crate::diag::{Diagnostic, Span};
+use ops_core::OpEntry;
+use ops_core::registry;
+
+/// What a step connects: `input: a`, or `inputs: {port: a}`.
+#[derive(Debug, Clone)]
+pub(super) enum Connected {
+    /// Nothing.
+    None,
+    /// `input:`.
+    One(Spanned<String>),
+    /// `inputs:`, in file order; the first of each is the port.
+    Named(Vec<(Spanned<String>, Spanned<String>)>),
+}
+
+impl Connected {
+    /// What is connected, without the ports.
+    pub(super) fn sources(&self) -> Vec<&Spanned<String>> {
+        match self {
+            Connected::None => Vec::new(),
+            Connected::One(s) => vec![s],
+            Connected::Named(v) => v.iter().map(|(_, s)| s).collect(),
+        }
+    }
+}
+
+/// A connection with its port, in the op's order.
+pub(super) type Connection = (Option<Spanned<String>>, Spanned<String>);
+
+impl Loader<'_> {
+    /// Checks the op, the inputs and the parameters of a step; the connections in the op's order and the parameters.
+    pub(super) fn op_step(
+        &mut self,
+        step: &Node,
+        step_key: Span,
+        op: &Spanned<String>,
+        connected: &Connected,
+    ) -> Option<(Vec<Connection>, SpannedJson)> {
+        let Some(entry) = registry::find(&op.value) else {
+            let all = registry::all();
+            let names = all.iter().map(|e| e.name);
+            let d = Diagnostic::new("E0501", op.span, format!("there is no op `{}`", op.value)).label("unknown op");
+            self.report.push(match nearest(&op.value, names.clone()) {
+                Some(near) => d.help(format!("did you mean `{near}`?")).fix(op.span, near),
+                None => d.help(format!("`engine ops list` shows all of them: {}", list(names))),
+            });
+            return None;
+        };
+        let connections = self.connections(entry, op, connected);
+        let with = self.parameters(entry, step, step_key, op);
+        Some((connections?, with?))
+    }
+
+    fn connections(&mut self, entry: &OpEntry, op: &Spanned<String>, connected: &Connected) -> Option<Vec<Connection>> {
+        let ports: Vec<&str> = entry.inputs.iter().map(|i| i.name).collect();
+        let example = match ports.as_slice() {
+            [] => "remove `input:`".to_owned(),
+            [_] => "write `input: NAME`".to_owned(),
+            many => format!("write `inputs: {{{}}}`", many.iter().map(|p| format!("{p}: NAME")).collect::<Vec<_>>().join(", ")),
+        };
+        let wants = match ports.len() {
+            0 => "no input".to_owned(),
+            1 => "one input".to_owned(),
+            n => format!("{n} inputs ({})", list(ports.iter().copied())),
+        };
+        match connected {
+            Connected::None if ports.is_empty() => Some(Vec::new()),
+            Connected::One(from) if ports.len() == 1 => Some(vec![(None, from.clone())]),
+            Connected::None | Connected::One(_) => {
+                let span = connected.sources().first().map_or(op.span, |s| s.span);
+                let found = if matches!(connected, Connected::None) { "none" } else { "one" };
+                let message = format!("op `{}`: expected {wants}, found {found}", entry.name);
+                self.report.push(Diagnostic::new("E0502", span, message).help(example));
+                None
+            }
+            Connected::Named(given) => {
+                let mut good = true;
+                for (port, _) in given {
+                    if !ports.contains(&port.value.as_str()) {
+                        good = false;
+                        let free = ports.iter().copied().filter(|p| !given.iter().any(|(g, _)| g.value == **p));
+                        let message = format!("op `{}` has no input `{}`", entry.name, port.value);
+                        let d = Diagnostic::new("E0502", port.span, message);
+                        self.report.push(match nearest(&port.value, free) {
+                            Some(near) => d.help(format!("did you mean `{near}`?")).fix(port.span, near),
+                            None => d.help(format!("its inputs are {}", list(ports.iter().copied()))),
+                        });
+                    }
+                }
+                let mut out = Vec::new();
+                for port in &ports {
+                    match given.iter().find(|(g, _)| g.value == **port) {
+                        Some((p, from)) => out.push((Some(p.clone()), from.clone())),
+                        None if good => {
+                            good = false;
+                            let message = format!("op `{}`: input `{port}` is not connected", entry.name);
+                            self.report.push(Diagnostic::new("E0502", op.span, message).help(example.clone()));
+                        }
+                        None => {}
+                    }
+                }
+                good.then_some(out)
+            }
+        }
+    }
+
+    fn parameters(&mut self, entry: &OpEntry, step: &Node, step_key: Span, op: &Spanned<String>) -> Option<SpannedJson> {
+        let written = step.entry("with");
+        let node = match written {
+            Some(e) if e.value.is_map() => e.value.clone(),
+            Some(_) => return None,
+            None => Node::new(Kind::Map(Vec::new()), op.span),
+        };
+        let json = node.to_spanned();
+        let at = written.map_or(op.span, |e| e.key_span);
+        let compiled = self.schemas.entry(entry.name).or_insert_with(|| Compiled::new(schema::of_op(entry)));
+        let broken = match compiled {
+            Ok(schema) => {
+                let name = format!("op `{}`", entry.name);
+                let subject = Subject { node: &node, json: &json, name: &name, at, codes: PARAMETERS };
+                check(schema, &subject, &mut self.report)
+            }
+            Err(e) => {
+                let message = format!("internal error, please report it: schema of op `{}`: {e}", entry.name);
+                self.report.push(Diagnostic::new("E0509", step_key, message));
+                return None;
+            }
+        };
+        if !broken.values.is_empty() || !broken.unknown.is_empty() {
+            return None;
+        }
+        if let Err(e) = (entry.parse)(json.value.clone()) {
+            let d = Diagnostic::new("E0509", at, format!("op `{}` refuses its parameters: {e}", entry.name));
+            self.report.push(d.help(format!("`engine ops show {}` explains each of them", entry.name)));
+            return None;
+        }
+        Some(json)
+    }
+}

@@ -1,0 +1,169 @@
+//! Outputs and tests: names that stay inside `Results/` and do not collide, formats, expectations.
+
+use super::Loader;
+use super::expand::Expansion;
+use super::file::{OutputFile, TestFile};
+use super::names::{list, nearest, place};
+use super::resolve::Ref;
+use super::tree::{Node, escape};
+use super::unit::Unit;
+use super::workflow::{Format, OutputDecl, Spanned, StepDecl, TestDecl};
+use crate::diag::{Diagnostic, Span};
+use ops_core::registry;
+use std::collections::BTreeMap;
+
+/// Names that some file systems keep for devices.
+const DEVICES: [&str; 8] = ["con", "prn", "aux", "nul", "com1", "com2", "lpt1", "lpt2"];
+
+/// The `outputs:` of the outermost workflow.
+pub(super) fn outputs(e: &mut Expansion<'_, '_>, unit: &Unit, scope: usize) -> Vec<OutputDecl> {
+    let entries = unit.entries("outputs");
+    let here = unit.root.entry("outputs");
+    if entries.iter().all(|o| o.key.starts_with("x-")) && here.is_none_or(|o| o.value.is_map()) {
+        let span = here.map_or(Span { end: unit.root.span.start, ..unit.root.span }, |o| o.key_span);
+        let d = Diagnostic::new("E0704", span, "the workflow writes nothing: expected at least one output");
+        e.l.report.push(d.help("write `outputs: {Name: {from: STEP}}`"));
+    }
+    let mut taken: BTreeMap<String, (String, Span)> = BTreeMap::new();
+    let mut targets: BTreeMap<String, Span> = BTreeMap::new();
+    let mut out = Vec::new();
+    for o in entries {
+        name(e.l, &o.key, o.key_span, &mut taken);
+        let pointer = format!("/outputs/{}", escape(&o.key));
+        if let Some(from) = o.value.get("from").and_then(Node::text) {
+            e.mention(from);
+        }
+        let Some(file) = unit.read::<OutputFile>(&pointer) else { continue };
+        let spanned = |key: &str| o.value.get(key).map_or(o.value.span, |n| n.span);
+        if let (Some(_), Some(format)) = (&file.chunks, file.format)
+            && format != Format::Zarr
+        {
+            let message = format!("`chunks` belongs to Zarr outputs, found format `{}`", format.name());
+            let d = Diagnostic::new("E0705", spanned("chunks"), message);
+            e.l.report.push(d.help("remove it, or write `format: zarr`"));
+        }
+        let base = o.value.get("to").map(|n| e.l.base_of(n.origin)).unwrap_or_default();
+        if let Some(to) = &file.to {
+            let full = super::unit::normal(&base.join(to)).display().to_string();
+            if let Some(first) = targets.insert(full, spanned("to")) {
+                let at = place(&e.l.sources, first);
+                let d = Diagnostic::new("E0702", spanned("to"), format!("two outputs are written to `{to}`"));
+                e.l.report.push(d.note(format!("the other is at {at}")).help("choose another path for one of them"));
+            }
+        }
+        let from = Spanned::new(file.from, spanned("from"));
+        let Some(flat) = e.scopes.resolve(&Ref { scope, name: from.clone() }, &mut e.l.report) else { continue };
+        out.push(OutputDecl {
+            name: Spanned::new(o.key.clone(), o.key_span),
+            from: Spanned::new(flat, from.span),
+            format: file.format.map(|f| Spanned::new(f, spanned("format"))),
+            to: file.to.map(|t| Spanned::new(t, spanned("to"))),
+            base,
+            chunks: file.chunks.map(|c| Spanned::new(c, spanned("chunks"))),
+            naming: file.naming,
+        });
+    }
+    out
+}
+
+/// Checks the name of an output: a path of plain names below `Results/` that no other output shares.
+fn name(l: &mut Loader<'_>, key: &str, span: Span, taken: &mut BTreeMap<String, (String, Span)>) {
+    let why = if key.starts_with(['/', '\\']) || key.get(1..2) == Some(":") {
+        Some("an absolute path")
+    } else if key.split(['/', '\\']).any(|p| p == ".." || p == ".") {
+        Some("a path that leaves it")
+    } else if key.contains('\\') {
+        Some("a backslash")
+    } else if key.split('/').any(str::is_empty) {
+        Some("an empty part")
+    } else if key.split('/').any(|p| p.starts_with('.') || p.ends_with(['.', ' ']) || p.starts_with(' ')) {
+        Some("a part that starts or ends with a dot or space")
+    } else if !key.chars().all(|c| c.is_alphanumeric() || " _-./+()".contains(c)) {
+        Some("characters that file systems refuse")
+    } else if key.len() > 200 || key.split('/').count() > 4 {
+        Some("a name that is too long or too deep")
+    } else if key.split('/').any(|p| DEVICES.contains(&p.split('.').next().unwrap_or(p).to_ascii_lowercase().as_str())) {
+        Some("the name of a device")
+    } else {
+        None
+    };
+    if let Some(why) = why {
+        let d = Diagnostic::new("E0703", span, format!("expected a name inside `Results/`, found {why}: `{key}`"));
+        l.report.push(d.help("name it with letters, digits, `_` and `-`; to write elsewhere add `to: PATH`"));
+        return;
+    }
+    let folded = key.to_lowercase();
+    let clash = taken.iter().find(|(other, _)| {
+        **other == folded || folded.starts_with(&format!("{other}/")) || other.starts_with(&format!("{folded}/"))
+    });
+    if let Some((_, (first, at))) = clash {
+        let message = format!("outputs `{first}` and `{key}` would be written to the same place");
+        let d = Diagnostic::new("E0702", span, message);
+        let at = place(&l.sources, *at);
+        l.report.push(d.note(format!("`{first}` is at {at}")).help("rename one; upper and lower case count as the same"));
+        return;
+    }
+    taken.insert(folded, (key.to_owned(), span));
+}
+
+/// Refuses table formats for arrays and array formats for tables, as far as the op alone tells.
+pub(super) fn formats(l: &mut Loader<'_>, outputs: &[OutputDecl], steps: &[StepDecl]) {
+    for o in outputs {
+        let Some(format) = &o.format else { continue };
+        let table = match steps.iter().find(|s| s.name.value == o.from.value) {
+            Some(step) => match registry::find(&step.op.value) {
+                Some(op) => op.makes_table,
+                None => continue,
+            },
+            None => false,
+        };
+        if format.value.is_table() == table {
+            continue;
+        }
+        let (what, instead) = if table { ("a table", "`csv` or `parquet`") } else { ("an array", "`zarr`, `tiff` or `png`") };
+        let message = format!("`{}` makes {what}, which format `{}` can't hold", o.from.value, format.value.name());
+        let right = if table { "csv" } else { "zarr" };
+        let d = Diagnostic::new("E0701", format.span, message).help(format!("write {instead}"));
+        l.report.push(d.fix(format.span, right));
+    }
+}
+
+/// The `tests:` of the outermost workflow.
+pub(super) fn tests(l: &mut Loader<'_>, unit: &Unit) -> Vec<TestDecl> {
+    let mut out = Vec::new();
+    for (i, node) in unit.root.get("tests").map(Node::elements).unwrap_or_default().iter().enumerate() {
+        for e in node.get("params").map(Node::entries).unwrap_or_default() {
+            match unit.params.declared.get(&e.key) {
+                Some(d) => {
+                    if let Some(file) = &d.file {
+                        super::params::checked(&e.value, file, &e.key, &mut l.report);
+                    }
+                }
+                None => {
+                    let known = unit.params.declared.keys().map(String::as_str);
+                    unknown(l, "E0406", "parameter", &e.key, e.key_span, known.collect());
+                }
+            }
+        }
+        let expected = node.get("expect").and_then(|e| e.get("outputs"));
+        for e in expected.map(Node::entries).unwrap_or_default() {
+            let known: Vec<&str> = unit.entries("outputs").iter().map(|o| o.key.as_str()).collect();
+            if !known.contains(&e.key.as_str()) {
+                unknown(l, "E0706", "output", &e.key, e.key_span, known);
+            }
+        }
+        let Some(file) = unit.read::<TestFile>(&format!("/tests/{i}")) else { continue };
+        let Some(expect) = node.get("expect") else { continue };
+        let name = Spanned::new(file.name, node.get("name").map_or(node.span, |n| n.span));
+        out.push(TestDecl { name, params: file.params, expect: expect.to_spanned() });
+    }
+    out
+}
+
+fn unknown(l: &mut Loader<'_>, code: &'static str, what: &str, key: &str, span: Span, known: Vec<&str>) {
+    let d = Diagnostic::new(code, span, format!("the workflow has no {what} `{key}`"));
+    l.report.push(match nearest(key, known.iter().copied()) {
+        Some(near) => d.help(format!("did you mean `{near}`?")).fix(span, near),
+        None => d.help(format!("there are {}", list(known))),
+    });
+}
