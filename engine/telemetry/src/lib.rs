@@ -7,6 +7,7 @@ mod paged;
 mod text;
 
 pub mod cluster;
+pub mod otel;
 pub mod profile;
 pub mod record;
 pub mod secret;
