@@ -56,7 +56,10 @@ impl Transport {
                 (exporter, Some(runtime))
             }
         };
-        let attributes = config.resource.iter().map(|(name, value)| KeyValue::new(name.clone(), value.clone()));
+        let attributes = config.resource.iter().map(|(name, value)| match value.parse::<i64>() {
+            Ok(pid) if name == "process.pid" => KeyValue::new(name.clone(), pid),
+            _ => KeyValue::new(name.clone(), value.clone()),
+        });
         exporter.set_resource(&Resource::builder_empty().with_attributes(attributes).build());
         Ok(Self { exporter, runtime })
     }
