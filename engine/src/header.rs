@@ -6,16 +6,11 @@ use engine_model::plan::Plan;
 use engine_model::spec::workflow::{Origin, Workflow};
 use engine_runtime::event::{NodeInfo, RunHeader, StageInfo};
 use engine_runtime::exec::clock::Clock;
-use engine_telemetry::cluster::{Cluster, local_address};
+use engine_telemetry::cluster::Cluster;
 use engine_telemetry::record::Setting;
 
 /// Families of more items than this do not have their tasks counted before the run.
 const COUNT_TASKS_UP_TO: u64 = 10_000_000;
-
-/// The address of the one worker of a run in this process, in the form Dask gives it.
-pub fn worker() -> String {
-    format!("inproc://{}/{}/0", local_address(), std::process::id())
-}
 
 /// The header of a run.
 pub fn of(plan: &Plan, workflow: &Workflow, dir: &RunDir, clock: &Clock) -> RunHeader {

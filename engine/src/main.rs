@@ -3,6 +3,7 @@
 mod cli;
 mod exit;
 mod header;
+mod loading;
 mod prepare;
 mod run_dir;
 mod signals;

@@ -1,10 +1,11 @@
 //! From command line to plan: what `run`, `plan` and `test` share.
 
-use crate::exit;
+use crate::{exit, loading};
 use clap::Args;
 use engine_model::diag::{Diagnostic, Report, Sources, Span};
 use engine_model::graph::{Graph, build};
 use engine_model::plan::{Plan, Settings, rules};
+use engine_model::spec::Overrides;
 use engine_model::spec::workflow::{Origin, Workflow};
 use engine_runtime::host;
 use engine_runtime::store::catalog::FileCatalog;
@@ -41,7 +42,7 @@ pub struct ProfileArgs {
 }
 
 fn parse_size(text: &str) -> Result<u64, String> {
-    engine_model::spec::size::parse(text).map_err(|e| e.to_string())
+    engine_model::spec::parse_bytes(text)
 }
 
 /// An effective setting and where it came from.
@@ -86,11 +87,8 @@ pub struct Refused {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn prepare(args: &WorkflowArgs, profile: &ProfileArgs) -> Result<Prepared, Box<Refused>> {
-    let loaded = crate::cli::validate::load(&args.workflow, &args.set, &args.params);
-    let (sources, workflow, mut report) = match loaded {
-        Ok(l) => l,
-        Err(refused) => return Err(refused),
-    };
+    let overrides = Overrides { set: args.set.clone(), params_files: args.params.clone() };
+    let (sources, workflow, mut report) = loading::load(&args.workflow, &overrides)?;
     let graph = workflow.as_ref().filter(|_| !report.has_errors()).and_then(|w| {
         let graph = build::build(w, &FileCatalog, &mut report)?;
         Some((w.clone(), graph))

@@ -1,14 +1,8 @@
 //! The command line: one file for one subcommand.
 
 mod completions;
-mod explain;
-mod init;
-mod ops;
 mod plan;
-mod run;
-mod schema;
-mod test;
-pub mod validate;
+pub mod run;
 
 use clap::{Parser, Subcommand};
 
@@ -27,20 +21,8 @@ pub struct Cli {
 enum Command {
     /// Run a workflow.
     Run(run::RunArgs),
-    /// Check workflows without running them.
-    Validate(validate::ValidateArgs),
     /// Show how a workflow would be executed, and how much memory that takes.
     Plan(plan::PlanArgs),
-    /// Run the `tests:` of workflows.
-    Test(test::TestArgs),
-    /// List the ops, or show the manual of one.
-    Ops(ops::OpsArgs),
-    /// Print or write the JSON Schema of workflows.
-    Schema(schema::SchemaArgs),
-    /// Explain a diagnostic code.
-    Explain(explain::ExplainArgs),
-    /// Write a starter workflow.
-    Init(init::InitArgs),
     /// Print a shell completion script.
     Completions(completions::CompletionsArgs),
 }
@@ -49,13 +31,7 @@ enum Command {
 pub fn main() -> u8 {
     match Cli::parse().command {
         Command::Run(a) => run::run(&a),
-        Command::Validate(a) => validate::run(&a),
         Command::Plan(a) => plan::run(&a),
-        Command::Test(a) => test::run(&a),
-        Command::Ops(a) => ops::run(&a),
-        Command::Schema(a) => schema::run(&a),
-        Command::Explain(a) => explain::run(&a),
-        Command::Init(a) => init::run(&a),
         Command::Completions(a) => completions::run(&a),
     }
 }

@@ -1,6 +1,6 @@
 //! `engine plan`: how a workflow would be executed.
 
-use super::validate::show;
+use crate::loading::show;
 use crate::prepare::{self, ProfileArgs, WorkflowArgs};
 use crate::{exit, prepare::Prepared};
 use clap::Args;

@@ -1,6 +1,6 @@
 //! `engine run`: executes a workflow and leaves its results and its record.
 
-use super::validate::show;
+use crate::loading::show;
 use crate::prepare::{self, Prepared, ProfileArgs, WorkflowArgs};
 use crate::run_dir::RunDir;
 use crate::{exit, header, signals, summary};
@@ -12,7 +12,9 @@ use engine_runtime::event::{Event, RunStatus};
 use engine_runtime::exec::clock::{Clock, process_cpu};
 use engine_runtime::exec::run::{self as exec, Options, Outcome};
 use engine_telemetry::record::{Record, RecordError};
-use engine_telemetry::{Wanted, subscribers};
+use engine_telemetry::profile::Clock as ProfileClock;
+use engine_telemetry::progress::ProgressMode;
+use engine_telemetry::{Settings, subscribers};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -33,10 +35,10 @@ pub struct RunArgs {
     keep_going: bool,
     /// What the profile of ops counts: the clock on the wall, or also the CPU time of each op.
     #[arg(long, value_enum, default_value = "wall")]
-    profile: ProfileClock,
+    profile: Measure,
     /// How progress is shown on standard error.
     #[arg(long, value_enum, default_value = "auto")]
-    progress: Progress,
+    progress: Show,
     /// Where spans are sent by OTLP; also read from OTEL_EXPORTER_OTLP_ENDPOINT and its kin.
     #[arg(long, value_name = "ENDPOINT")]
     otlp: Option<String>,
@@ -46,15 +48,18 @@ pub struct RunArgs {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ProfileClock {
+enum Measure {
     Wall,
     Cpu,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Progress {
+enum Show {
+    /// A bar on a terminal, plain lines elsewhere.
     Auto,
+    /// Plain lines.
     Plain,
+    /// Nothing.
     None,
 }
 
@@ -117,17 +122,17 @@ pub fn execute(args: &RunArgs) -> Result<Ran, u8> {
         eprintln!("error: {e}");
         exit::FAILED
     })?;
-    let wanted = Wanted {
-        worker: header::worker(),
-        cpu_profile: args.profile == ProfileClock::Cpu,
+    let wanted = Settings {
+        worker: None,
+        profile: if args.profile == Measure::Cpu { ProfileClock::Cpu } else { ProfileClock::Wall },
         progress: match args.progress {
-            Progress::Auto => engine_telemetry::ProgressKind::Auto,
-            Progress::Plain => engine_telemetry::ProgressKind::Plain,
-            Progress::None => engine_telemetry::ProgressKind::None,
+            Show::Auto => ProgressMode::Auto,
+            Show::Plain => ProgressMode::Plain,
+            Show::None => ProgressMode::None,
         },
         otlp: args.otlp.clone(),
     };
-    let (list, warnings) = subscribers(&wanted);
+    let (list, warnings) = subscribers(&wanted, &|name| std::env::var(name).ok());
     for w in warnings {
         eprintln!("warning: {w}");
     }
@@ -136,7 +141,7 @@ pub fn execute(args: &RunArgs) -> Result<Ran, u8> {
     let options = Options {
         results: &dir.results(),
         keep_going: args.keep_going,
-        cpu_profile: args.profile == ProfileClock::Cpu,
+        cpu_profile: args.profile == Measure::Cpu,
         stop: &stop,
         bus: &bus,
         clock,
@@ -169,6 +174,6 @@ fn record(
     record.workflow(text.as_bytes())?;
     record.graph(graph)?;
     record.plan(&document::of(plan))?;
-    record.config(&header::settings(args.profile == ProfileClock::Cpu, args.keep_going, prepared))?;
+    record.config(&header::settings(args.profile == Measure::Cpu, args.keep_going, prepared))?;
     record.cluster(&header::cluster(plan))
 }

@@ -22,8 +22,6 @@ pub mod progress;
 pub mod record;
 pub mod secret;
 pub mod task_stream;
-mod wanted;
-pub use wanted::{ProgressKind, Wanted, subscribers};
 
 use cluster::Env;
 use engine_runtime::event::Subscriber;

@@ -11,6 +11,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::secret::redact;
+use engine_model::spec::workflow::Origin;
 
 /// Why a file of the record could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -31,24 +32,6 @@ pub enum RecordError {
         /// What the serialiser said.
         source: serde_yaml::Error,
     },
-}
-
-/// Where a setting's value came from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Origin {
-    /// Nobody set it.
-    Default,
-    /// The `run:` or `params:` section of a workflow; file and line as `bcss.yaml:12`.
-    Workflow(String),
-    /// A parameters file; file and line.
-    ParamsFile(String),
-    /// A variable of the environment.
-    Environment(String),
-    /// The option of the command line.
-    CommandLine(String),
-    /// Found out on this machine, such as the number of cores.
-    Detected,
 }
 
 /// One effective setting.

@@ -2,7 +2,7 @@
 
 use crate::store::{ArrayReader, ArrayWriter};
 use engine_model::graph::{Kind, NodeId};
-use engine_model::plan::{Group, Plan, Root, Stage, StageId};
+use engine_model::plan::{Group, Plan, Root, Stage};
 use ops_core::op::AnyPartial;
 use ops_core::{Axis, Block, DType, Grid, Pool, Region, Value};
 use std::collections::BTreeMap;
@@ -96,8 +96,6 @@ pub struct ItemData {
     pub outputs: BTreeMap<usize, OpenOutput>,
     /// Open sources that are read region by region.
     pub readers: BTreeMap<NodeId, OnceLock<Arc<dyn ArrayReader>>>,
-    /// Stages of which a task has run.
-    pub(crate) begun: Mutex<Vec<StageId>>,
 }
 
 impl ItemData {
@@ -111,7 +109,6 @@ impl ItemData {
             values: BTreeMap::new(),
             outputs: BTreeMap::new(),
             readers: BTreeMap::new(),
-            begun: Mutex::new(Vec::new()),
         };
         for &id in &group.stages {
             let stage = plan.stage(id);
