@@ -112,24 +112,45 @@ pub fn png_band_rows(row_bytes: u64) -> u64 {
     (PNG_BAND / row_bytes.max(1)).max(16)
 }
 
+/// Bytes of a strip of TIFF.
+const TIFF_STRIP: u64 = 256 << 10;
+
+/// Rows of a strip of TIFF, for rows of this many bytes.
+pub fn tiff_strip_rows(row_bytes: u64) -> u64 {
+    (TIFF_STRIP / row_bytes.max(1)).max(1)
+}
+
 /// Threads that may compress at once in the estimate of [`write_bytes`].
 const ENCODERS: u64 = 16;
 
 /// Bytes that the writer of one array holds at most, for blocks of this extent.
 ///
-/// Counted are two rows of blocks that are incomplete at once (blocks arrive roughly in C order), rounded to whole
-/// bands, and what compresses them.
+/// PNG and TIFF hold two rows of blocks that are incomplete at once (blocks arrive roughly in C order), rounded to
+/// whole bands, and what compresses them. Zarr holds a chunk and its encoded form for each block being written.
 pub fn write_bytes(format: Format, meta: &ArrayMeta, block_extent: &[u64]) -> u64 {
+    let rank = meta.rank();
+    let interleaved = rank > 2 && meta.axes.position(Axis::C) == Some(rank - 1);
     match format {
-        Format::Png => {
-            let rows = meta.shape.first().copied().unwrap_or(1).max(1);
-            let row = meta.bytes() / rows;
-            let band = png_band_rows(row).min(rows);
-            let block = block_extent.first().copied().unwrap_or(rows).clamp(1, rows);
-            let held = (2 * (block + band)).min(rows + band);
+        Format::Png | Format::Tiff => {
+            let row_axis = rank.saturating_sub(if interleaved { 3 } else { 2 });
+            let rows = meta.shape.get(row_axis).copied().unwrap_or(1).max(1);
+            let pages: u64 = meta.shape[..row_axis.min(rank)].iter().product::<u64>().max(1);
+            let row = meta.bytes() / rows / pages;
+            let band = if format == Format::Png { png_band_rows(row) } else { tiff_strip_rows(row) }.min(rows);
+            let extent =
+                |a: usize| block_extent.get(a).copied().unwrap_or(meta.shape[a]).clamp(1, meta.shape[a].max(1));
+            let block_rows = if rank == 0 { 1 } else { extent(row_axis) };
+            let block_pages = (0..row_axis).map(extent).product::<u64>().max(1);
+            let held = (2 * (block_rows + band)).min(rows + band).saturating_mul(block_pages);
             let encoding = held.min(ENCODERS * band);
-            row.saturating_mul(held + encoding) + (256 << 10)
+            // Tables of the codes, and where each band stands in the file.
+            let lists = pages.saturating_mul(rows.div_ceil(band)).saturating_mul(64);
+            row.saturating_mul(held + encoding).saturating_add(lists).saturating_add(256 << 10)
         }
-        _ => 0,
+        Format::Zarr => {
+            let block: u64 = block_extent.iter().fold(meta.dtype.size() as u64, |n, e| n.saturating_mul(*e));
+            2 * block.min(meta.bytes()) + (64 << 10)
+        }
+        Format::Csv | Format::Parquet => 0,
     }
 }

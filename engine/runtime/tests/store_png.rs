@@ -1,53 +1,18 @@
 //! PNG in and out: every pixel layout, every cut into blocks, and damaged files.
 
+mod common;
+
+use common::{block_of, cuts, pixels, shuffle};
 use engine_model::spec::workflow::{Channels, Format};
 use engine_runtime::store::StoreError;
 use engine_runtime::store::read::{InputOptions, open, probe};
 use engine_runtime::store::write::{WriteOptions, create};
-use ops_core::{ArrayMeta, Axes, Block, DType, Index, Pool, Region};
+use ops_core::{ArrayMeta, Block, DType, Pool, Region};
 use proptest::prelude::*;
 use std::path::Path;
 
 fn meta(shape: &[u64], dtype: DType) -> ArrayMeta {
-    ArrayMeta::new(shape, dtype, Axes::parse(if shape.len() == 3 { "yxc" } else { "yx" }).unwrap())
-}
-
-/// Noise that filters and runs both find something in.
-fn pixels(n: usize, seed: u64, smooth: bool) -> Vec<u8> {
-    let mut s = seed | 1;
-    let mut step = |i: usize| {
-        s = s.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        if smooth { (i / 97) as u8 } else { ((s >> 58) as u8).wrapping_add((i / 50) as u8) }
-    };
-    (0..n).map(&mut step).collect()
-}
-
-fn block_of(m: &ArrayMeta, seed: u64, smooth: bool) -> Block {
-    let mut b = Block::zeros(m.dtype, m.region());
-    let bytes = pixels(m.bytes() as usize, seed, smooth);
-    b.bytes_mut().copy_from_slice(&bytes);
-    if m.dtype == DType::Bool {
-        b.bytes_mut().iter_mut().for_each(|v| *v &= 1);
-    }
-    b
-}
-
-fn cuts(shape: &[u64], extent: &[u64]) -> Vec<Region> {
-    let mut regions = vec![Region::new(Index::new(), Index::new())];
-    for (n, step) in shape.iter().zip(extent) {
-        regions = regions
-            .iter()
-            .flat_map(|r| {
-                (0..*n).step_by(*step as usize).map(move |lo| {
-                    let (mut l, mut h) = (r.lo.clone(), r.hi.clone());
-                    l.push(lo as i64);
-                    h.push((lo + step).min(*n) as i64);
-                    Region::new(l, h)
-                })
-            })
-            .collect();
-    }
-    regions
+    common::meta(shape, if shape.len() == 3 { "yxc" } else { "yx" }, dtype)
 }
 
 fn write(path: &Path, block: &Block, m: &ArrayMeta, regions: &[Region]) -> u64 {
@@ -65,7 +30,7 @@ proptest! {
     #[test]
     fn what_is_written_comes_back_whatever_the_blocks(
         h in 1u64..80, w in 1u64..90, c in 0u64..5, wide: bool, smooth: bool, seed: u64,
-        eh in 1u64..40, ew in 1u64..40, shuffle: u64,
+        eh in 1u64..40, ew in 1u64..40, order: u64,
     ) {
         let dir = tempfile::tempdir().unwrap();
         let shape = if c == 0 { vec![h, w] } else { vec![h, w, c] };
@@ -74,8 +39,7 @@ proptest! {
         let (a, b) = (dir.path().join("a.png"), dir.path().join("b.png"));
         let told = write(&a, &block, &m, &[m.region()]);
         let mut regions = cuts(&shape, &[eh, ew, c.max(1)][..shape.len()]);
-        let n = regions.len();
-        (0..n).for_each(|i| regions.swap(i, (shuffle as usize).wrapping_mul(i + 7) % n));
+        shuffle(&mut regions, order);
         write(&b, &block, &m, &regions);
         let bytes = std::fs::read(&a).unwrap();
         prop_assert_eq!(told, bytes.len() as u64);

@@ -20,8 +20,12 @@ use tiff::{ColorType, TiffError};
 /// The largest strip or tile that is decoded, in bytes.
 const LARGEST_CHUNK: u64 = 1 << 30;
 
-/// Decoded tiles are kept up to this many bytes, or two rows of tiles where that is less.
-const CACHE: u64 = 64 << 20;
+/// Decoded tiles are kept up to two rows of tiles and at least this many bytes, which does for rows of blocks that are
+/// higher than strips.
+const CACHE: u64 = 32 << 20;
+
+/// The most that is kept, except for one tile that is larger.
+const LARGEST_CACHE: u64 = 256 << 20;
 
 /// Open decoders that are kept for later reads.
 const IDLE: usize = 16;
@@ -44,7 +48,7 @@ struct Layout {
     page: Page,
     /// Number of pages that make the array.
     pages: u64,
-    /// Compressed bytes per byte of pixels, in 1/1024, to tell the bytes read.
+    /// Bytes of a decoded strip or tile.
     chunk_bytes: u64,
     access: Access,
     cache: u64,
@@ -124,7 +128,8 @@ fn layout(path: &Path, d: &mut TiffDecoder, bytes: u64, options: &InputOptions) 
         tile.push(meta.shape[meta.rank() - 1]);
     }
     let across = w.div_ceil(page.chunk.0.into());
-    let cache = (2 * across * chunk_bytes).min(CACHE).max(chunk_bytes);
+    let rows = (2 * across * chunk_bytes).clamp(CACHE, LARGEST_CACHE);
+    let cache = rows.min(meta.bytes()).max(chunk_bytes);
     // Besides the cache: a tile being decoded and its encoded bytes, which are no more unless it does not compress.
     let read_bytes = cache + 3 * chunk_bytes + super::FILE_BUFFER as u64;
     Ok(Layout { meta, page, pages, chunk_bytes, access: Access::Tiles(tile), cache, read_bytes })

@@ -26,7 +26,8 @@ const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 
 pub(super) const LAST: [u8; 2] = [3, 0];
 
 /// Most bytes that [`encode`] appends for `len` bytes.
-pub(super) const fn bound(len: usize) -> usize {
+#[cfg(test)]
+const fn bound(len: usize) -> usize {
     // Never worse than stored blocks, six bytes each with what is left of the byte before, and the piece's end.
     len + 6 * (len / BLOCK + 2) + 16
 }
@@ -295,7 +296,7 @@ impl Bits<'_> {
         self.out.resize(start + data.len() + data.len() / 2 + 16, 0);
         let out = &mut self.out[start..];
         let (mut buffer, mut used, mut at) = (self.buffer, 64 - self.free, 0);
-        let mut add = |v: u8, buffer: &mut u64, used: &mut u32| {
+        let add = |v: u8, buffer: &mut u64, used: &mut u32| {
             let e = table[usize::from(v)];
             *buffer |= u64::from(e & 0xffff) << *used;
             *used += e >> 16;
