@@ -4,8 +4,8 @@
 //! lines `# set: k=v` and `# params: FILE` for the command line; names starting with `_` are read by other cases.
 
 use engine_model::diag::{Report, Sources, Style, text};
-use engine_model::spec::{Overrides, TextSource, load};
 use engine_model::spec::workflow::Workflow;
+use engine_model::spec::{Overrides, TextSource, load};
 use std::path::{Path, PathBuf};
 
 // The registry is filled by the crate `ops`, which the linker drops unless something refers to it.

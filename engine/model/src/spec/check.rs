@@ -223,8 +223,7 @@ impl Checker<'_> {
     fn wrong_kind(&mut self, pointer: &str, value: &Json, schema: Option<&Json>, span: Span) {
         let kinds = schema.map(kinds).unwrap_or_default();
         let words: Vec<&str> = kinds.iter().map(|k| kind_words(k)).collect();
-        let message =
-            format!("{}: expected {}, found {}", self.place(pointer), words.join(" or "), describe(value));
+        let message = format!("{}: expected {}, found {}", self.place(pointer), words.join(" or "), describe(value));
         let mut d = Diagnostic::new(self.subject.codes.kind, span, message);
         let own = node_at(self.subject.node, pointer).is_some_and(|n| n.span == n.origin);
         if let (true, Some((text, help))) = (own && span.end > span.start, retyped(value, &kinds)) {
@@ -284,16 +283,17 @@ impl Checker<'_> {
                 return context[one].iter().for_each(|e| self.violation(e));
             }
         }
-        if value.is_string() && !choices.is_empty() && branches.iter().all(|b| !kinds(b).contains(&"string") || !literals(b).is_empty()) {
+        if value.is_string()
+            && !choices.is_empty()
+            && branches.iter().all(|b| !kinds(b).contains(&"string") || !literals(b).is_empty())
+        {
             return self.wrong_choice(pointer, value, &choices, span);
         }
         let forms: Vec<String> = branches.iter().map(|b| form(b)).collect();
-        let message =
-            format!("{}: expected {}, found {}", self.place(pointer), forms.join(" or "), describe(value));
+        let message = format!("{}: expected {}, found {}", self.place(pointer), forms.join(" or "), describe(value));
         let d = Diagnostic::new(self.subject.codes.form, span, message);
         self.push(pointer, d);
     }
-
 }
 
 /// What a bound asks for, and what was found.
@@ -397,7 +397,11 @@ fn meant(schema: &Json, value: &Json) -> bool {
 fn form(schema: &Json) -> String {
     let choices = literals(schema);
     if !choices.is_empty() {
-        return choices.iter().map(|c| c.as_str().map_or_else(|| c.to_string(), |s| format!("`{s}`"))).collect::<Vec<_>>().join(" or ");
+        return choices
+            .iter()
+            .map(|c| c.as_str().map_or_else(|| c.to_string(), |s| format!("`{s}`")))
+            .collect::<Vec<_>>()
+            .join(" or ");
     }
     if let Some(required) = schema.get("required").and_then(Json::as_array) {
         let keys = required.iter().filter_map(Json::as_str);
