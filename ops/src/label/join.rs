@@ -226,6 +226,9 @@ fn scan<K: Element>(block: &Block, region: &Region, keys: &Keys, near: &[Neighbo
         }
         seen.compress(limit);
     });
+    if !found.is_sorted() {
+        found.sort_unstable();
+    }
     seen.starts.insert_all(&found);
 }
 
