@@ -26,7 +26,14 @@ fn every_registered_op_keeps_the_contract() {
         let start = std::time::Instant::now();
         let report = run(entry, seed);
         println!("{:<14} {:>6.2} s  {} checks", entry.name, start.elapsed().as_secs_f64(), report.total());
-        for check in [Check::Runs, Check::ChunkedEqualsWhole, Check::SimdPaths, Check::Threads, Check::RoundTrip] {
+        for check in [
+            Check::Runs,
+            Check::Expected,
+            Check::ChunkedEqualsWhole,
+            Check::SimdPaths,
+            Check::Threads,
+            Check::RoundTrip,
+        ] {
             assert!(report.ran(check) > 0, "{}: {} never ran", entry.name, check.name());
         }
         let exempt = |c: Check| c == Check::HaloMinimal && bounds.contains(entry.name);

@@ -1,6 +1,7 @@
 //! Checks of declared needs: nothing outside them matters, and their outermost layer does.
 
-use super::interpret::{MapNode, Outcome, gather, panic_text};
+use super::interpret::{Outcome, panic_text};
+use super::nodes::{MapNode, gather};
 use super::{Array, Check, Held, Rng};
 use crate::lower::Kind;
 use crate::{Block, DType, Element, Index, Need, OpError, Region, with_dtype};
