@@ -33,14 +33,17 @@ pub(crate) fn neighbours(rank: usize, connectivity: usize) -> Vec<Neighbour> {
 /// Sixty-four flags, each 0 or 1, as bits.
 #[inline(always)]
 pub(crate) fn pack(flags: &[u8; 64]) -> u64 {
-    let mut word = 0u64;
-    for (i, eight) in flags.chunks_exact(8).enumerate() {
+    let mut octets = [0u64; 8];
+    for (octet, eight) in octets.iter_mut().zip(flags.chunks_exact(8)) {
         let mut bytes = [0u8; 8];
         bytes.copy_from_slice(eight);
-        // Moves the lowest bit of byte i to bit 56 + i.
-        word |= (u64::from_le_bytes(bytes).wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * i);
+        // Moves the lowest bits of eight bytes next to each other, by pairs, fours and all.
+        let x = u64::from_le_bytes(bytes);
+        let x = x | (x >> 7);
+        let x = x | (x >> 14);
+        *octet = (x | (x >> 28)) & 0xff;
     }
-    word
+    octets.iter().rev().fold(0, |word, octet| (word << 8) | octet)
 }
 
 /// The bits of a row's non-zero elements.
@@ -254,6 +257,33 @@ fn stretch<K: Element>(out: &mut [K], from: usize, to: usize, value: K) {
         }
         None => out[from..to].fill(value),
     }
+}
+
+/// Writes `f` of each element, called once for every stretch of equal ones.
+pub(crate) fn each_stretch<K: Element, O: Element>(src: &[K], out: &mut [O], mut f: impl FnMut(K) -> O) {
+    let Some(&first) = src.first() else { return };
+    vectorize(
+        #[inline(always)]
+        || {
+            let (mut from, mut value, mut before) = (0, f(first), first);
+            for (c, chunk) in src.chunks(64).enumerate() {
+                let mut flags = [0u8; 64];
+                flags[0] = u8::from(chunk[0] != before);
+                for ((flag, a), b) in flags[1..].iter_mut().zip(chunk).zip(&chunk[1..]) {
+                    *flag = u8::from(a != b);
+                }
+                before = chunk[chunk.len() - 1];
+                let mut edges = pack(&flags);
+                while edges != 0 {
+                    let at = 64 * c + edges.trailing_zeros() as usize;
+                    edges &= edges - 1;
+                    stretch(out, from, at, value);
+                    (from, value) = (at, f(src[at]));
+                }
+            }
+            stretch(out, from, src.len(), value);
+        },
+    );
 }
 
 #[inline(always)]
