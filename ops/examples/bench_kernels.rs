@@ -66,7 +66,7 @@ fn map_of(g: &ops_core::Lowering, name: &str) -> std::sync::Arc<dyn Map> {
 
 fn best(name: &str, map: &dyn Map, inputs: &[&Array], values: &[ops_core::Value], edge: u64) {
     let pool = Pool::keeping(1 << 30);
-    let runs = (0..9).map(|_| {
+    let runs = (0..25).map(|_| {
         let (_, a, c) = timed(map, inputs, values, edge, &pool);
         (c, a)
     });
@@ -104,7 +104,7 @@ fn labels(edge: u64) {
                 panic!("no join")
             };
             let (time, value) =
-                (0..5).map(|_| reduced(join.as_ref(), &local, edge, &pool)).min_by_key(|r| r.0).expect("a run");
+                (0..25).map(|_| reduced(join.as_ref(), &local, edge, &pool)).min_by_key(|r| r.0).expect("a run");
             println!("{:<52} {:>7.2} ns/px", format!("{name} join"), per(time, &local));
             best(&format!("{name} number"), map_of(&g, "label.number").as_ref(), &[&local], &[value], edge);
         }
