@@ -1,1 +1,22 @@
-fn main() {}
+//! The `engine` binary: parses the command line, calls one subcommand, turns its result into an exit code.
+
+mod cli;
+mod exit;
+mod header;
+mod loading;
+mod prepare;
+mod run_dir;
+mod signals;
+mod summary;
+
+use std::process::ExitCode;
+
+// The registry of ops is filled at link time; naming the crate keeps the linker from dropping it.
+use ops as _;
+
+fn main() -> ExitCode {
+    if std::env::var_os("ENGINE_SIMD").is_some_and(|v| v == "scalar") {
+        ops_core::simd::set_path(ops_core::simd::Path::Scalar);
+    }
+    ExitCode::from(cli::main())
+}

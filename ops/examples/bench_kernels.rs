@@ -16,7 +16,13 @@ fn image(dtype: DType, f: impl Fn(&mut Rng) -> f64) -> Array {
 }
 
 /// Runs one map over a grid; the time of assembling its inputs and that of computing.
-fn timed(map: &dyn Map, inputs: &[&Array], edge: u64, pool: &Pool) -> (Block, Duration, Duration) {
+fn timed(
+    map: &dyn Map,
+    inputs: &[&Array],
+    values: &[ops_core::Value],
+    edge: u64,
+    pool: &Pool,
+) -> (Block, Duration, Duration) {
     let ports = Ports::plain(&inputs.iter().map(|a| a.meta.clone()).collect::<Vec<_>>());
     let meta = map.infer(&ports).expect("inputs");
     let grid = Grid::new(&meta.shape, &[edge, edge]);
@@ -35,7 +41,7 @@ fn timed(map: &dyn Map, inputs: &[&Array], edge: u64, pool: &Pool) -> (Block, Du
         let mut out = Block::take(pool, meta.dtype, region);
         assembling += start.elapsed();
         let start = Instant::now();
-        let call = MapCall { ports: &ports, meta: &meta, blocks: &blocks, values: &[], pool };
+        let call = MapCall { ports: &ports, meta: &meta, blocks: &blocks, values, pool };
         map.apply(&call, &mut out).expect("kernel");
         computing += start.elapsed();
         whole.paste(&out);
@@ -58,15 +64,75 @@ fn map_of(g: &ops_core::Lowering, name: &str) -> std::sync::Arc<dyn Map> {
     }
 }
 
-fn best(name: &str, map: &dyn Map, inputs: &[&Array], edge: u64) {
+fn best(name: &str, map: &dyn Map, inputs: &[&Array], values: &[ops_core::Value], edge: u64) {
     let pool = Pool::keeping(1 << 30);
     let runs = (0..9).map(|_| {
-        let (_, a, c) = timed(map, inputs, edge, &pool);
+        let (_, a, c) = timed(map, inputs, values, edge, &pool);
         (c, a)
     });
     let (c, a) = runs.min().expect("a run");
-    let per = |d: Duration| d.as_secs_f64() * 1e9 / inputs[0].meta.volume() as f64;
-    println!("{name:<44} {:>7.2} ns/px, assembling {:>6.2}", per(c), per(a));
+    println!("{name:<52} {:>7.2} ns/px, assembling {:>6.2}", per(c, inputs[0]), per(a, inputs[0]));
+}
+
+/// All three nodes of `label` on noise and on blobs.
+fn labels(edge: u64) {
+    let smooth = image(DType::Float64, |r| r.unit());
+    let g = lowered("gaussian", json!({"sigma": 3.0}), &smooth);
+    let pool = Pool::keeping(1 << 30);
+    let smooth = timed(map_of(&g, "gaussian").as_ref(), &[&smooth], &[], edge, &pool).0;
+    let mut blobs = image(DType::Bool, |_| 0.0);
+    for (b, s) in blobs.block.as_mut_slice::<u8>().iter_mut().zip(smooth.as_slice::<f64>()) {
+        *b = u8::from(*s > 0.5);
+    }
+    let noise = |p: f64| image(DType::Bool, move |r| f64::from(u8::from(r.unit() < p)));
+    for (name, mask) in
+        [("noise 0.1", noise(0.1)), ("noise 0.5", noise(0.5)), ("noise 0.6", noise(0.6)), ("blobs", blobs)]
+    {
+        for connectivity in [1, 2] {
+            let g = lowered("label", json!({"connectivity": connectivity}), &mask);
+            let name = format!("label {name}, connectivity {connectivity}, blocks {edge}");
+            let local = map_of(&g, "label.local");
+            best(&format!("{name} local"), local.as_ref(), &[&mask], &[], edge);
+            let (block, ..) = timed(local.as_ref(), &[&mask], &[], edge, &pool);
+            let local = Array { meta: mask.meta.with_dtype(block.dtype()), block };
+            let Some(ops_core::lower::Kind::Reduce(join, _)) =
+                g.nodes().iter().find(|n| n.name == "label.join").map(|n| n.kind.clone())
+            else {
+                panic!("no join")
+            };
+            let (time, value) =
+                (0..5).map(|_| reduced(join.as_ref(), &local, edge, &pool)).min_by_key(|r| r.0).expect("a run");
+            println!("{:<52} {:>7.2} ns/px", format!("{name} join"), per(time, &local));
+            best(&format!("{name} number"), map_of(&g, "label.number").as_ref(), &[&local], &[value], edge);
+        }
+    }
+}
+
+fn reduced(reduce: &dyn ops_core::op::DynReduce, input: &Array, edge: u64, pool: &Pool) -> (Duration, ops_core::Value) {
+    let ports = Ports::plain(&[input.meta.clone()]);
+    let grid = Grid::new(&input.meta.shape, &[edge, edge]);
+    let mut root = reduce.start(&ports);
+    let mut time = Duration::ZERO;
+    for i in 0..grid.count() {
+        let region = grid.region(i);
+        let blocks: Vec<Block> = (reduce.needs(&ports, &region).iter())
+            .map(|n| n.boundary.assemble(pool, &n.region, &input.meta.region(), &[&input.block], input.meta.dtype))
+            .collect();
+        let blocks: Vec<&Block> = blocks.iter().collect();
+        let start = Instant::now();
+        let mut partial = reduce.start(&ports);
+        let call = ops_core::ReduceCall { ports: &ports, region: &region, blocks: &blocks, values: &[], pool };
+        reduce.add(&call, &mut partial).expect("kernel");
+        reduce.merge(&mut root, partial).expect("merge");
+        time += start.elapsed();
+    }
+    let start = Instant::now();
+    let value = reduce.finish(root, &[], &ports).expect("finish");
+    (time + start.elapsed(), value)
+}
+
+fn per(d: Duration, input: &Array) -> f64 {
+    d.as_secs_f64() * 1e9 / input.meta.volume() as f64
 }
 
 fn main() {
@@ -74,12 +140,13 @@ fn main() {
     assert!(held.items() == 0 && !ops::registered().is_empty());
     let noise = image(DType::Float64, |r| r.unit() * 255.0);
     let bytes = image(DType::UInt8, |r| r.unit() * 255.0);
-    for edge in [256, 512, 1500] {
+    for edge in [256, 512] {
+        labels(edge);
         for sigma in [1.0, 3.0] {
             for (dtype, input) in [("float64", &noise), ("uint8", &bytes)] {
                 let g = lowered("gaussian", json!({"sigma": sigma}), input);
                 let name = format!("gaussian sigma {sigma} {dtype}, blocks {edge}");
-                best(&name, map_of(&g, "gaussian").as_ref(), &[input], edge);
+                best(&name, map_of(&g, "gaussian").as_ref(), &[input], &[], edge);
             }
         }
     }

@@ -7,4 +7,7 @@
 
 pub mod catalog;
 pub mod diag;
+pub mod formats;
+pub mod graph;
+pub mod plan;
 pub mod spec;

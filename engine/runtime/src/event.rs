@@ -248,7 +248,7 @@ pub trait Subscriber: Send {
     /// Takes one event. Called on the subscriber's own thread, in order.
     fn on_event(&mut self, event: &Event);
 
-    /// Called when nothing came for about a tenth of a second, for subscribers that flush or redraw.
+    /// Called about every tenth of a second, between events, for subscribers that flush or redraw.
     fn on_idle(&mut self) {}
 
     /// Called once after the last event; returns warnings for the user (dropped spans, a file that could not be

@@ -1,6 +1,11 @@
 //! From plan to bytes.
 //!
-//! [`store`] reads and writes files, [`event`] is what a run tells of itself.
+//! [`store`] reads and writes files, [`schedule`] decides which task comes next, [`exec`] runs them, [`event`] is what
+//! a run tells of itself and [`bus`] carries it to subscribers.
 
+pub mod bus;
 pub mod event;
+pub mod exec;
+pub mod host;
+pub mod schedule;
 pub mod store;

@@ -1,1 +1,88 @@
-//! Crate.
+//! What a run leaves behind and shows meanwhile: one subscriber a file.
+//!
+//! Every subscriber turns the events of [`engine_runtime::event`] into one output, on a thread of its own:
+//!
+//! | module | output | when it can't keep up |
+//! |---|---|---|
+//! | [`task_stream`] | `Reports/task_stream.yaml`, one entry for each finished task | the run waits |
+//! | [`profile`] | `Reports/profile.yaml`, times by stage, step and op | the run waits |
+//! | [`otel`] | spans over OTLP | spans are dropped, counted and told |
+//! | [`progress`] | a bar or lines on standard error | nobody notices |
+//!
+//! [`record`] writes the files of `Reports` that need no events, [`cluster`] finds out where the run is, [`secret`] keeps
+//! passwords out of all of them. A new subscriber is one more file here and one more line in [`subscribers`].
+
+mod paged;
+mod text;
+
+pub mod cluster;
+pub mod otel;
+pub mod profile;
+pub mod progress;
+pub mod record;
+pub mod secret;
+pub mod task_stream;
+
+use cluster::Env;
+use engine_runtime::event::Subscriber;
+use otel::{Otel, OtlpConfig};
+use profile::{Clock, Profile};
+use progress::{Progress, ProgressMode};
+use task_stream::TaskStream;
+
+/// What a user can choose about the outputs of a run.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// How progress is shown: `--progress`.
+    pub progress: ProgressMode,
+    /// What op times are measured with: `--profile`.
+    pub profile: Clock,
+    /// Where spans go: `--otlp`. The standard variables of OpenTelemetry hold without it.
+    pub otlp: Option<String>,
+    /// The address entries of the task stream name; that of this process when absent.
+    pub worker: Option<String>,
+}
+
+/// The subscribers of a run, for [`engine_runtime::bus::Bus::start`], and warnings about what could not be set up.
+#[must_use]
+pub fn subscribers(settings: &Settings, env: Env<'_>) -> (Vec<Box<dyn Subscriber>>, Vec<String>) {
+    let worker = settings.worker.clone().unwrap_or_else(cluster::local_address);
+    let mut subscribers: Vec<Box<dyn Subscriber>> =
+        vec![Box::new(TaskStream::new(&worker)), Box::new(Profile::new(settings.profile))];
+    let mut warnings = Vec::new();
+    match OtlpConfig::read(settings.otlp.as_deref(), env) {
+        Ok(Some(config)) => subscribers.push(Box::new(Otel::new(config))),
+        Ok(None) => {}
+        Err(error) => warnings.push(error.to_string()),
+    }
+    if let Some(progress) = Progress::new(settings.progress, env) {
+        subscribers.push(Box::new(progress));
+    }
+    (subscribers, warnings)
+}
+
+#[cfg(test)]
+#[path = "../tests/fake/mod.rs"]
+mod fake;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(settings: &Settings, vars: &[(&str, &str)]) -> (Vec<&'static str>, usize) {
+        let env = |name: &str| vars.iter().find(|(var, _)| *var == name).map(|(_, value)| (*value).to_owned());
+        let (subscribers, warnings) = subscribers(settings, &env);
+        (subscribers.iter().map(|subscriber| subscriber.name()).collect(), warnings.len())
+    }
+
+    #[test]
+    fn the_record_is_always_written_and_the_rest_is_chosen() {
+        let mut settings = Settings { progress: ProgressMode::None, ..Settings::default() };
+        assert_eq!(names(&settings, &[]), (vec!["task-stream", "profile"], 0));
+        let on = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://h:1")];
+        assert_eq!(names(&settings, &on), (vec!["task-stream", "profile", "otel"], 0));
+        settings.otlp = Some("https://h".into());
+        settings.progress = ProgressMode::Plain;
+        assert_eq!(names(&settings, &on), (vec!["task-stream", "profile", "progress"], 1));
+    }
+}

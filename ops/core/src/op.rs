@@ -74,9 +74,21 @@ pub trait Map: Debug + Send + Sync {
         0
     }
 
+    /// True when the output depends on the block it is computed in: it is then computed once and kept, and never
+    /// computed again on another grid.
+    fn block_dependent(&self) -> bool {
+        false
+    }
+
     /// A rough cost of one output element in nanoseconds on one core: what fusing against storing is decided by.
     fn nanos_per_element(&self) -> f32 {
         1.0
+    }
+
+    /// True when the output depends on the block it is computed in, so it is stored once and never recomputed on another
+    /// grid. Only for inner nodes of a lowering, such as labels that are local to a block.
+    fn block_dependent(&self) -> bool {
+        false
     }
 }
 

@@ -7,8 +7,8 @@
 
 use ops_core::{Element, Pool, pool::Scratch, simd::vectorize};
 
-/// Results computed at once: four registers of 256 bits.
-const LANES: usize = 16;
+/// Results computed at once: eight registers of 256 bits.
+const LANES: usize = 32;
 
 /// One axis of a separable filter over one block.
 #[derive(Debug, Clone)]

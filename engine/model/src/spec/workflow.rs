@@ -58,8 +58,7 @@ impl SpannedJson {
 }
 
 /// Where an effective setting came from.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// The built-in default.
     Default,
@@ -71,6 +70,24 @@ pub enum Origin {
     CommandLine(String),
     /// An environment variable.
     Environment(String),
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Origin::Default => f.write_str("default"),
+            Origin::Workflow(at) => write!(f, "workflow {at}"),
+            Origin::ParamsFile(at) => write!(f, "params file {at}"),
+            Origin::CommandLine(typed) => write!(f, "command line {typed}"),
+            Origin::Environment(name) => write!(f, "environment {name}"),
+        }
+    }
+}
+
+impl serde::Serialize for Origin {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
 }
 
 /// A workflow parameter with its value.

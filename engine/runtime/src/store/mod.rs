@@ -3,6 +3,11 @@
 //! Reading: [`probe`](read::probe) tells a file's metadata from its header, [`open`](read::open) gives an
 //! [`ArrayReader`]. Writing: [`create`](write::create) gives an [`ArrayWriter`] that takes blocks in any order.
 
+pub mod catalog;
+mod natural;
+pub mod read;
+pub mod write;
+
 use engine_model::catalog::SourceProblem;
 use ops_core::{Block, Pool, Region};
 use std::path::PathBuf;

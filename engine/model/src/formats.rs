@@ -1,0 +1,156 @@
+//! What each file format can hold, and what writing it takes: pure facts that the planner and the writers share.
+
+use crate::spec::workflow::Format;
+use ops_core::{ArrayMeta, Axis, DType};
+
+/// Why a format can't hold an array, and what to do instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}; {help}")]
+pub struct FormatProblem {
+    /// What was found and what the format holds.
+    pub what: String,
+    /// What to write instead.
+    pub help: String,
+}
+
+fn problem(what: String, help: &str) -> Result<(), FormatProblem> {
+    Err(FormatProblem { what, help: help.into() })
+}
+
+/// Checks that a format can hold an array.
+///
+/// # Errors
+/// With what stands against it and what to use instead.
+pub fn can_hold(format: Format, meta: &ArrayMeta) -> Result<(), FormatProblem> {
+    let name = format.name();
+    if format.is_table() {
+        return problem(
+            format!("{name} holds tables, this is an array: {meta}"),
+            "use `format: zarr`, `tiff` or `png`, or measure it first",
+        );
+    }
+    if let Some(a) = meta.shape.iter().position(|n| *n == 0) {
+        return problem(format!("axis {a} of {meta} has no element"), "an empty array can't be written");
+    }
+    match format {
+        Format::Png => png(meta),
+        Format::Tiff => tiff(meta),
+        _ => Ok(()),
+    }
+}
+
+fn png(meta: &ArrayMeta) -> Result<(), FormatProblem> {
+    if !matches!(meta.dtype, DType::Bool | DType::UInt8 | DType::UInt16) {
+        return problem(
+            format!("png holds bool, uint8 and uint16, this is {}", meta.dtype),
+            "use `format: tiff` or `zarr`, or convert it first",
+        );
+    }
+    let channel = meta.axes.position(Axis::C);
+    match (meta.rank(), channel) {
+        (2, None) => {}
+        (3, Some(2)) if meta.shape[2] <= 4 => {}
+        (3, Some(2)) => {
+            let n = meta.shape[2];
+            return problem(format!("png holds 1 to 4 channels, this has {n}"), "use `format: tiff` or `zarr`");
+        }
+        _ => {
+            return problem(
+                format!("png holds `yx` and `yxc`, this is `{}`", meta.axes),
+                "use `format: zarr` or `tiff`, or project or transpose it first",
+            );
+        }
+    }
+    // The limit of the format; that of one chunk is kept by the height of bands.
+    let limit = (1u64 << 31) - 1;
+    let row = meta.bytes() / meta.shape[0];
+    if meta.shape[..2].iter().any(|n| *n > limit) || row > 1 << 26 {
+        return problem(
+            format!("png holds up to {limit} rows of 64 MiB each, this is {meta}"),
+            "use `format: zarr` or `tiff`",
+        );
+    }
+    Ok(())
+}
+
+fn tiff(meta: &ArrayMeta) -> Result<(), FormatProblem> {
+    let rank = meta.rank();
+    match meta.axes.position(Axis::C) {
+        Some(c) if c + 1 == rank && rank == 3 && meta.shape[2] <= 0xffff => {}
+        Some(c) if c + 1 == rank => {
+            return problem(
+                format!("tiff holds `yxc` with up to 65535 channels, or pages of `yx`, this is {meta}"),
+                "use `format: zarr`",
+            );
+        }
+        _ if rank >= 2 => {}
+        _ => return problem(format!("tiff holds at least two axes, this is {meta}"), "use `format: zarr`"),
+    }
+    let limit = u64::from(u32::MAX);
+    let pages: u64 = if meta.axes.position(Axis::C) == Some(rank - 1) {
+        1
+    } else {
+        meta.shape[..rank - 2].iter().fold(1, |p, n| p.saturating_mul(*n))
+    };
+    let row = meta.bytes() / pages.max(1) / meta.shape[rank - 2].max(1);
+    if meta.shape.iter().any(|n| *n > limit) || pages > 1 << 20 || row > 1 << 30 {
+        return problem(
+            format!("tiff holds pages of fewer than 2^32 pixels a side, this is {meta}"),
+            "use `format: zarr`",
+        );
+    }
+    Ok(())
+}
+
+/// Bytes of a band of rows that PNG compresses at once.
+const PNG_BAND: u64 = 256 << 10;
+
+/// Rows of a band that PNG compresses at once, for rows of this many bytes.
+///
+/// At least 16: the first row of a band can't use the one above.
+pub fn png_band_rows(row_bytes: u64) -> u64 {
+    (PNG_BAND / row_bytes.max(1)).max(16)
+}
+
+/// Bytes of a strip of TIFF.
+const TIFF_STRIP: u64 = 256 << 10;
+
+/// Rows of a strip of TIFF, for rows of this many bytes.
+pub fn tiff_strip_rows(row_bytes: u64) -> u64 {
+    (TIFF_STRIP / row_bytes.max(1)).max(1)
+}
+
+/// Threads that may compress at once in the estimate of [`write_bytes`].
+const ENCODERS: u64 = 16;
+
+/// Bytes that the writer of one array holds at most, for blocks of this extent.
+///
+/// PNG and TIFF hold two rows of blocks that are incomplete at once (blocks arrive roughly in C order), rounded to
+/// whole bands, and what compresses them. Zarr holds a chunk and its encoded form for each block being written.
+pub fn write_bytes(format: Format, meta: &ArrayMeta, block_extent: &[u64]) -> u64 {
+    let rank = meta.rank();
+    let interleaved = rank > 2 && meta.axes.position(Axis::C) == Some(rank - 1);
+    match format {
+        Format::Png | Format::Tiff => {
+            let row_axis = rank.saturating_sub(if interleaved { 3 } else { 2 });
+            let rows = meta.shape.get(row_axis).copied().unwrap_or(1).max(1);
+            let pages: u64 = meta.shape[..row_axis.min(rank)].iter().product::<u64>().max(1);
+            let row = meta.bytes() / rows / pages;
+            let band = if format == Format::Png { png_band_rows(row) } else { tiff_strip_rows(row) }.min(rows);
+            let extent =
+                |a: usize| block_extent.get(a).copied().unwrap_or(meta.shape[a]).clamp(1, meta.shape[a].max(1));
+            let block_rows = if rank == 0 { 1 } else { extent(row_axis) };
+            let block_pages = (0..row_axis).map(extent).product::<u64>().max(1);
+            let held = (2 * (block_rows + band)).min(rows + band).saturating_mul(block_pages);
+            let encoding = held.min(ENCODERS * band);
+            // Tables of the codes, and where each band stands in the file.
+            let lists = pages.saturating_mul(rows.div_ceil(band)).saturating_mul(64);
+            row.saturating_mul(held + encoding).saturating_add(lists).saturating_add(256 << 10)
+        }
+        Format::Zarr => {
+            let block: u64 = block_extent.iter().fold(meta.dtype.size() as u64, |n, e| n.saturating_mul(*e));
+            2 * block.min(meta.bytes()) + (64 << 10)
+        }
+        Format::Csv | Format::Parquet => 0,
+    }
+}

@@ -1,0 +1,186 @@
+//! The workflow resolved: every step lowered to nodes of the two primitives, every shape and dtype known.
+//!
+//! Nodes stand in topological order: a node's inputs have smaller ids. A node of a family stands for one array an
+//! item; what differs between items (the shape) is kept by *class*: items of equal metadata share one.
+
+pub mod build;
+pub mod print;
+
+use crate::catalog::{Items, SourceMeta};
+use crate::spec::workflow::{InputDecl, OutputDecl};
+use ops_core::op::DynReduce;
+use ops_core::{ArrayMeta, Map, PortMeta, Ports, Scope};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// Number of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u32);
+
+/// Number of an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InputId(pub u32);
+
+/// What a node does.
+#[derive(Debug, Clone)]
+pub enum Kind {
+    /// Reads an input.
+    Source(InputId),
+    /// Computes an array from regions of arrays.
+    Map(Arc<dyn Map>),
+    /// Joins all items of a family into one array.
+    Join(Arc<dyn Map>),
+    /// Accumulates arrays to a value.
+    Reduce(Arc<dyn DynReduce>, Scope),
+}
+
+/// One node.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// The step (or input) it was lowered from.
+    pub step: String,
+    /// The op of that step; `read` for inputs.
+    pub op: String,
+    /// What it does within the step; equal to `op` where the op is one node.
+    pub name: String,
+    /// The parameters that decide its result, canonically printed.
+    pub params: String,
+    /// What it does.
+    pub kind: Kind,
+    /// Array inputs.
+    pub arrays: SmallVec<[NodeId; 2]>,
+    /// Consumed reductions.
+    pub values: SmallVec<[NodeId; 2]>,
+    /// The family it has one result an item of; `None` for a single result.
+    pub family: Option<InputId>,
+    /// The array it makes, by class; empty for a reduction. A single array has class 0 only.
+    pub metas: Vec<ArrayMeta>,
+}
+
+impl Node {
+    /// The array it makes for items of a class.
+    ///
+    /// # Panics
+    /// For a reduction.
+    pub fn meta(&self, class: usize) -> &ArrayMeta {
+        &self.metas[if self.family.is_some() { class } else { 0 }]
+    }
+
+    /// True for a node that makes a value.
+    pub fn is_reduce(&self) -> bool {
+        matches!(self.kind, Kind::Reduce(..))
+    }
+
+    /// `step` or `step.name`.
+    pub fn label(&self) -> String {
+        if self.name == self.op || self.op == "read" {
+            self.step.clone()
+        } else {
+            format!("{}.{}", self.step, self.name)
+        }
+    }
+}
+
+/// An input with its items.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// What the workflow says.
+    pub decl: InputDecl,
+    /// The items; one for a plain input.
+    pub items: Arc<Items>,
+}
+
+/// What is written.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// What the workflow says.
+    pub decl: OutputDecl,
+    /// The format, chosen where the workflow leaves it.
+    pub format: crate::spec::workflow::Format,
+    /// The node that is written.
+    pub node: NodeId,
+}
+
+/// Nodes, inputs and outputs.
+#[derive(Debug, Clone, Default)]
+pub struct Graph {
+    /// Inputs in file order.
+    pub inputs: Vec<Input>,
+    /// Nodes in topological order.
+    pub nodes: Vec<Node>,
+    /// Outputs in file order.
+    pub outputs: Vec<Output>,
+}
+
+impl Graph {
+    /// The node of that number.
+    ///
+    /// # Panics
+    /// When the id belongs to another graph.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0 as usize]
+    }
+
+    /// The input of that number.
+    ///
+    /// # Panics
+    /// When the id belongs to another graph.
+    pub fn input(&self, id: InputId) -> &Input {
+        &self.inputs[id.0 as usize]
+    }
+
+    /// All node ids in order.
+    pub fn ids(&self) -> impl DoubleEndedIterator<Item = NodeId> + use<> {
+        (0..self.nodes.len() as u32).map(NodeId)
+    }
+
+    /// Number of items of a family; 1 for `None`.
+    pub fn items(&self, family: Option<InputId>) -> u64 {
+        family.map_or(1, |f| self.input(f).items.len())
+    }
+
+    /// Number of classes of a family; 1 for `None`.
+    pub fn classes(&self, family: Option<InputId>) -> usize {
+        family.map_or(1, |f| self.input(f).items.distinct().len())
+    }
+
+    /// The class of an item.
+    pub fn class_of(&self, family: Option<InputId>, item: u64) -> usize {
+        family.map_or(0, |f| self.input(f).items.meta_id(item))
+    }
+
+    /// The array inputs of a node as its op sees them, for items of a class.
+    pub fn ports(&self, id: NodeId, class: usize) -> Ports {
+        let n = self.node(id);
+        let joins = matches!(n.kind, Kind::Join(_));
+        Ports(
+            n.arrays
+                .iter()
+                .map(|&a| {
+                    let producer = self.node(a);
+                    let items = if joins { self.items(producer.family) as u32 } else { 1 };
+                    PortMeta { meta: producer.meta(class).clone(), items }
+                })
+                .collect(),
+        )
+    }
+
+    /// What the header of a source says, for items of a class.
+    pub fn source(&self, input: InputId, class: usize) -> &SourceMeta {
+        let distinct = self.input(input).items.distinct();
+        &distinct[class.min(distinct.len() - 1)]
+    }
+
+    /// Nodes that consume each node, ascending.
+    pub fn consumers(&self) -> Vec<Vec<NodeId>> {
+        let mut out = vec![Vec::new(); self.nodes.len()];
+        for id in self.ids() {
+            for &i in self.node(id).arrays.iter().chain(&self.node(id).values) {
+                if out[i.0 as usize].last() != Some(&id) {
+                    out[i.0 as usize].push(id);
+                }
+            }
+        }
+        out
+    }
+}

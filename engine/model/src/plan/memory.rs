@@ -1,0 +1,243 @@
+//! The projected peak of a run, term by term. It is a bound: what is measured stays below it.
+
+use super::eval::{self, TaskPlan};
+use super::{Group, Plan, Root, Stage};
+use crate::formats;
+use crate::graph::{Kind, NodeId};
+use ops_core::{Pool, Region};
+use serde::Serialize;
+
+/// What the process takes before any task: code, libraries, the op registry, the plan.
+const PROCESS: u64 = 20 << 20;
+/// What each worker thread takes: stack and the allocator's own caches.
+const THREAD: u64 = 1 << 20;
+/// What the record and its subscribers take: queues and buffers of bounded length.
+const RECORD: u64 = 8 << 20;
+
+/// One term of the sum.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Term {
+    /// What takes the memory.
+    pub what: String,
+    /// How many of it there are at once.
+    pub count: u64,
+    /// Bytes of one.
+    pub bytes: u64,
+}
+
+/// The projected peak and what it is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Memory {
+    /// The sum of all terms.
+    pub projected: u64,
+    /// The terms of the group that needs most.
+    pub terms: Vec<Term>,
+    /// Items of a family in flight at once.
+    pub window: u64,
+    /// Bytes that items in flight may take together; what admission counts against.
+    pub item_budget: u64,
+    /// Bytes of unused buffers that are kept for reuse.
+    pub pool: u64,
+}
+
+/// The projected peak of a plan when at most `window` items are in flight.
+pub fn project(plan: &Plan, window: u64) -> Memory {
+    let threads = plan.settings.threads as u64;
+    let mut best = Memory::default();
+    for (at, group) in plan.groups.iter().enumerate() {
+        let mut terms = vec![
+            Term { what: "process".into(), count: 1, bytes: PROCESS },
+            Term { what: "record".into(), count: 1, bytes: RECORD },
+            Term { what: "worker thread".into(), count: threads, bytes: THREAD },
+        ];
+        let (stage, task) = largest_task(plan, group);
+        terms.push(Term { what: format!("task of {stage}"), count: threads, bytes: task });
+        let footprints = item_footprints(plan, group);
+        let in_flight = window.min(plan.graph.items(group.family)).max(1);
+        let mut left = in_flight;
+        let mut item_budget = 0u64;
+        for (bytes, count) in &footprints {
+            let n = left.min(*count);
+            if n > 0 && *bytes > 0 {
+                let what = if group.family.is_some() { "item in flight" } else { "kept arrays, outputs, reductions" };
+                terms.push(Term { what: what.into(), count: n, bytes: *bytes });
+                item_budget = item_budget.saturating_add(bytes.saturating_mul(n));
+            }
+            left -= n;
+        }
+        let carried = carried(plan, at);
+        if carried > 0 {
+            terms.push(Term { what: "arrays kept for later passes".into(), count: 1, bytes: carried });
+        }
+        let projected = terms.iter().fold(0u64, |s, t| s.saturating_add(t.count.saturating_mul(t.bytes)));
+        if projected > best.projected {
+            best = Memory { projected, terms, window: in_flight, item_budget, pool: threads.saturating_mul(task) };
+        }
+    }
+    best
+}
+
+/// Bytes one item of a class takes in a group while it is in flight: kept arrays, open outputs, reductions.
+pub fn item_bytes(plan: &Plan, group: &Group, class: usize) -> u64 {
+    let mut sum = 0u64;
+    for &s in &group.stages {
+        let stage = plan.stage(s);
+        let grid = plan.grid(stage, class);
+        for &root in &stage.roots {
+            sum = sum.saturating_add(match root {
+                Root::Keep(n) if group.exports.contains(&n) => 0,
+                Root::Keep(n) => kept_bytes(plan, n, class) + source_bytes(plan, n, class),
+                Root::Reduce(n) => reduce_bytes(plan, n, class),
+                Root::Write(o) => {
+                    let out = &plan.graph.outputs[o];
+                    let meta = plan.graph.node(out.node).meta(class);
+                    let block = plan.region(stage, out.node, class, &grid.region(0));
+                    let extent: Vec<u64> = (0..block.rank()).map(|a| block.len(a) as u64).collect();
+                    if out.format.is_table() { 0 } else { formats::write_bytes(out.format, meta, &extent) }
+                }
+            });
+        }
+    }
+    sum
+}
+
+fn kept_bytes(plan: &Plan, n: NodeId, class: usize) -> u64 {
+    // Blocks are rounded up by the pool by at most a sixteenth.
+    let bytes = plan.graph.node(n).meta(class).bytes();
+    bytes.saturating_add(bytes / 16 + 4096)
+}
+
+/// What decoding a source takes besides the block it fills.
+fn source_bytes(plan: &Plan, n: NodeId, class: usize) -> u64 {
+    match plan.graph.node(n).kind {
+        Kind::Source(input) => plan.graph.source(input, class).read_bytes,
+        _ => 0,
+    }
+}
+
+fn reduce_bytes(plan: &Plan, n: NodeId, class: usize) -> u64 {
+    match &plan.graph.node(n).kind {
+        Kind::Reduce(op, _) => op.state_bytes(&plan.graph.ports(n, class)),
+        _ => 0,
+    }
+}
+
+/// Footprints of a group's items, largest first, with how many items have each.
+fn item_footprints(plan: &Plan, group: &Group) -> Vec<(u64, u64)> {
+    let classes = plan.graph.classes(group.family);
+    let mut counts = vec![0u64; classes];
+    match group.family {
+        Some(f) if classes > 1 => {
+            let items = &plan.graph.input(f).items;
+            (0..items.len()).for_each(|i| counts[items.meta_id(i)] += 1);
+        }
+        family => counts[0] = plan.graph.items(family),
+    }
+    let mut v: Vec<(u64, u64)> = (0..classes).map(|c| (item_bytes(plan, group, c), counts[c])).collect();
+    v.sort_by_key(|b| std::cmp::Reverse(b.0));
+    v
+}
+
+/// Bytes of exported arrays that are alive while group number `at` runs.
+fn carried(plan: &Plan, at: usize) -> u64 {
+    let mut sum = 0u64;
+    for (made, group) in plan.groups.iter().enumerate().take(at + 1) {
+        for &n in &group.exports {
+            let released = plan.groups.iter().position(|g| g.releases.contains(&n)).unwrap_or(usize::MAX);
+            if made <= at && at <= released {
+                let family = plan.graph.node(n).family;
+                sum = sum.saturating_add(match family {
+                    Some(f) if plan.graph.classes(family) > 1 => {
+                        let items = &plan.graph.input(f).items;
+                        (0..items.len()).map(|i| kept_bytes(plan, n, items.meta_id(i))).sum()
+                    }
+                    _ => kept_bytes(plan, n, 0).saturating_mul(plan.graph.items(family)),
+                });
+            }
+        }
+    }
+    sum
+}
+
+/// The stage whose tasks hold most bytes, and how many.
+fn largest_task(plan: &Plan, group: &Group) -> (String, u64) {
+    let mut best = (String::new(), 0);
+    for &s in &group.stages {
+        let stage = plan.stage(s);
+        for class in 0..plan.graph.classes(group.family) {
+            let bytes = stage_task_bytes(plan, stage, class);
+            if bytes > best.1 {
+                best = (plan.stage_name(stage), bytes);
+            }
+        }
+    }
+    best
+}
+
+/// The most a task of a stage holds: the first, middle and last block along each axis are evaluated.
+fn stage_task_bytes(plan: &Plan, stage: &Stage, class: usize) -> u64 {
+    let grid = plan.grid(stage, class);
+    let counts = grid.counts();
+    if grid.count() == 0 {
+        return 0;
+    }
+    let mut samples = vec![0u64];
+    for &n in &counts {
+        let picks = [0, (n / 2).min(n - 1), 1.min(n - 1), n.saturating_sub(2), n - 1];
+        let mut next = Vec::new();
+        for s in &samples {
+            for (i, p) in picks.iter().enumerate() {
+                if !picks[..i].contains(p) {
+                    next.push(s * n + p);
+                }
+            }
+        }
+        samples = next;
+    }
+    samples
+        .into_iter()
+        .map(|b| task_bytes(plan, &eval::task(plan, stage, 0, class, &grid.region(b)), class))
+        .max()
+        .unwrap_or(0)
+}
+
+fn block_bytes(plan: &Plan, n: NodeId, class: usize, region: &Region) -> u64 {
+    Pool::rounded(region.volume().saturating_mul(plan.graph.node(n).meta(class).dtype.size() as u64))
+}
+
+/// The most a task holds at any moment of its evaluation.
+pub fn task_bytes(plan: &Plan, task: &TaskPlan, class: usize) -> u64 {
+    let mut live: Vec<u64> = vec![0; task.pieces.len()];
+    let mut uses: Vec<u32> = task.pieces.iter().map(|p| p.uses).collect();
+    let (mut now, mut peak) = (0u64, 0u64);
+    let assembled = |node: NodeId, needs: &ops_core::Needs| -> u64 {
+        needs.iter().map(|need| block_bytes(plan, plan.graph.node(node).arrays[need.input], class, &need.region)).sum()
+    };
+    for (i, piece) in task.pieces.iter().enumerate() {
+        let mut extra = 0;
+        if piece.read {
+            extra += source_bytes(plan, piece.node, class);
+        } else if let Kind::Map(op) | Kind::Join(op) = &plan.graph.node(piece.node).kind {
+            let ports = plan.graph.ports(piece.node, class);
+            extra += assembled(piece.node, &piece.needs) + op.scratch_bytes(&ports, &piece.region);
+        }
+        live[i] = block_bytes(plan, piece.node, class, &piece.region);
+        now += live[i];
+        peak = peak.max(now + extra);
+        for &p in piece.from.iter().flatten() {
+            uses[p as usize] -= 1;
+            if uses[p as usize] == 0 {
+                now -= live[p as usize];
+            }
+        }
+    }
+    for root in &task.roots {
+        if let Root::Reduce(n) = root.root
+            && let Kind::Reduce(op, _) = &plan.graph.node(n).kind
+        {
+            let ports = plan.graph.ports(n, class);
+            peak = peak.max(now + assembled(n, &root.needs) + op.partial_bytes(&ports, &root.region));
+        }
+    }
+    peak
+}

@@ -1,0 +1,118 @@
+//! Cuts a pass into stages: roots of one level whose arrays have the same extents share tasks.
+
+use super::{Kept, Pass};
+use crate::catalog::Access;
+use crate::graph::{Kind, NodeId};
+use crate::plan::{Plan, Root, Stage, StageId, root_array};
+use ops_core::Axis;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What roots must agree in to share the tasks of a stage.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    level: u32,
+    /// A source that is decoded whole has one task, on its own.
+    alone: Option<NodeId>,
+    /// Extents along every axis but the channels, for each class.
+    extents: Vec<(char, Vec<u64>)>,
+}
+
+/// The stages of one pass, by level.
+pub(super) fn apply(plan: &Plan, pass: &Pass, kept: &Kept) -> Vec<Stage> {
+    let mut by_key: BTreeMap<Key, Vec<Root>> = BTreeMap::new();
+    let mut add = |root: Root, level: u32| {
+        let n = plan.graph.node(root_array(&plan.graph, root));
+        let whole = matches!(root, Root::Keep(_)) && decoded_whole(plan, root_array(&plan.graph, root));
+        let extents = n.metas[0]
+            .axes
+            .iter()
+            .enumerate()
+            .filter(|(_, a)| *a != Axis::C)
+            .map(|(i, a)| (a.name(), n.metas.iter().map(|m| m.shape[i]).collect()))
+            .collect();
+        let alone = whole.then(|| root_array(&plan.graph, root));
+        by_key.entry(Key { level, alone, extents }).or_default().push(root);
+    };
+    for (&n, &level) in &kept.kept {
+        add(Root::Keep(n), level);
+    }
+    for &r in &pass.reduces {
+        add(Root::Reduce(r), kept.level[&r]);
+    }
+    for &o in &pass.outputs {
+        let n = plan.graph.outputs[o].node;
+        if !plan.graph.node(n).is_reduce() {
+            // A kept array that is decoded whole is written from where it is kept, a level later.
+            let level = kept.kept.get(&n).map_or(kept.level[&n], |l| l + u32::from(decoded_whole(plan, n)));
+            add(Root::Write(o), level);
+        }
+    }
+    by_key.into_iter().map(|(key, roots)| stage(plan, pass, kept, key.level, roots)).collect()
+}
+
+fn decoded_whole(plan: &Plan, n: NodeId) -> bool {
+    let node = plan.graph.node(n);
+    match node.kind {
+        Kind::Source(i) => {
+            (0..plan.graph.classes(node.family)).any(|c| plan.graph.source(i, c).access == Access::Whole)
+        }
+        _ => false,
+    }
+}
+
+fn stage(plan: &Plan, pass: &Pass, kept: &Kept, level: u32, mut roots: Vec<Root>) -> Stage {
+    roots.sort();
+    let mut nodes = BTreeSet::new();
+    let mut reads = BTreeSet::new();
+    let mut values = BTreeSet::new();
+    let mut todo: BTreeSet<NodeId> = roots.iter().map(|&r| root_array_or_reduce(plan, r)).collect();
+    while let Some(id) = todo.pop_last() {
+        let made_here = roots.contains(&Root::Keep(id));
+        let elsewhere = pass.imports.contains(&id) || kept.kept.get(&id).is_some_and(|&l| l < level);
+        if elsewhere && !made_here {
+            reads.insert(id);
+            continue;
+        }
+        let n = plan.graph.node(id);
+        nodes.insert(id);
+        todo.extend(&n.arrays);
+        values.extend(n.values.iter().copied());
+    }
+    let domain = root_array(&plan.graph, roots[0]);
+    Stage {
+        level,
+        roots,
+        nodes: nodes.into_iter().collect(),
+        reads: reads.into_iter().collect(),
+        values: values.into_iter().collect(),
+        domain,
+        block: Vec::new(),
+        after: Vec::new(),
+    }
+}
+
+fn root_array_or_reduce(plan: &Plan, root: Root) -> NodeId {
+    match root {
+        Root::Reduce(r) => r,
+        other => root_array(&plan.graph, other),
+    }
+}
+
+/// Notes for each stage which others of its group must be complete first.
+pub(super) fn order(plan: &mut Plan) {
+    for g in 0..plan.groups.len() {
+        let ids = plan.groups[g].stages.clone();
+        for &id in &ids {
+            let s = plan.stage(id);
+            let makes = |other: StageId| {
+                plan.stage(other).roots.iter().any(|r| match r {
+                    Root::Keep(n) => s.reads.contains(n),
+                    Root::Reduce(n) => s.values.contains(n),
+                    Root::Write(_) => false,
+                })
+            };
+            let after: Vec<StageId> = ids.iter().copied().filter(|&o| o != id && makes(o)).collect();
+            plan.stages[id.0 as usize].after = after;
+        }
+    }
+}

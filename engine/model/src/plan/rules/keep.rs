@@ -1,0 +1,159 @@
+//! Decides which arrays are kept in memory between stages, and by that where stages must be cut.
+//!
+//! Some must be kept: a source that can only be decoded whole, an array that depends on the blocks it was computed in,
+//! one that another pass reads. Others may be, where several stages need them: kept when computing them again costs
+//! more than writing and reading them once, and an item of them is small.
+
+use super::{Kept, Pass, decide};
+use crate::catalog::Access;
+use crate::graph::{Kind, NodeId};
+use crate::plan::{Plan, Root};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An array of more bytes an item is not kept merely to save time.
+pub(super) const ITEM_LIMIT: u64 = 64 << 20;
+/// What writing an element's byte to memory and reading it again costs, in nanoseconds.
+const KEEP_NANOS_PER_BYTE: f32 = 0.5;
+
+/// What must or may be kept in one pass.
+pub(super) fn apply(plan: &mut Plan, pass: &Pass, limit: u64) -> Kept {
+    let must = must_keep(plan, pass);
+    let level = levels(plan, pass, &must);
+    let mut uses: BTreeMap<NodeId, BTreeSet<u32>> = BTreeMap::new();
+    for r in roots(pass) {
+        let n = crate::plan::root_array(&plan.graph, r);
+        let at = match r {
+            Root::Reduce(r) => level[&r],
+            _ => level[&n],
+        };
+        uses.entry(n).or_default().insert(at);
+    }
+    for &r in &pass.reduces {
+        for &a in &plan.graph.node(r).arrays {
+            uses.entry(a).or_default().insert(level[&r]);
+        }
+    }
+    let mut kept: BTreeMap<NodeId, u32> = BTreeMap::new();
+    for &id in pass.nodes.iter().rev() {
+        if plan.graph.node(id).is_reduce() {
+            continue;
+        }
+        let mut at = uses.remove(&id).unwrap_or_default();
+        at.insert(*at.first().unwrap_or(&level[&id]));
+        if must.contains_key(&id) {
+            at = BTreeSet::from([level[&id]]);
+            kept.insert(id, level[&id]);
+        } else if at.len() > 1 && worth_keeping(plan, pass, id, at.len() - 1, limit, &must) {
+            let first = at.first().copied().unwrap_or(0);
+            at = BTreeSet::from([first]);
+            kept.insert(id, first);
+        }
+        for &a in &plan.graph.node(id).arrays {
+            uses.entry(a).or_default().extend(&at);
+        }
+    }
+    for (id, why) in must {
+        let choice = match pass.exports.contains(&id) {
+            true => "kept for later passes",
+            false => "kept",
+        };
+        plan.decisions.push(decide("keep", plan.graph.node(id).label(), choice, why));
+    }
+    Kept { kept, level }
+}
+
+/// Everything the pass leaves, kept arrays aside.
+fn roots(pass: &Pass) -> impl Iterator<Item = Root> + '_ {
+    pass.outputs.iter().map(|&o| Root::Write(o)).chain(pass.reduces.iter().map(|&r| Root::Reduce(r)))
+}
+
+fn must_keep(plan: &Plan, pass: &Pass) -> BTreeMap<NodeId, &'static str> {
+    let mut must = BTreeMap::new();
+    for &id in &pass.nodes {
+        let n = plan.graph.node(id);
+        let why = match &n.kind {
+            Kind::Source(i)
+                if (0..plan.graph.classes(n.family)).any(|c| plan.graph.source(*i, c).access == Access::Whole) =>
+            {
+                Some("its format can only be decoded whole")
+            }
+            Kind::Map(m) if m.block_dependent() => Some("its elements depend on the block they were computed in"),
+            Kind::Map(_) | Kind::Join(_) if !plan.settings.fuse => Some("fusing is switched off"),
+            _ if pass.exports.contains(&id) => Some("another pass reads it"),
+            _ => None,
+        };
+        if let Some(why) = why
+            && !n.is_reduce()
+        {
+            must.insert(id, why);
+        }
+    }
+    must
+}
+
+fn levels(plan: &Plan, pass: &Pass, must: &BTreeMap<NodeId, &'static str>) -> BTreeMap<NodeId, u32> {
+    let mut level: BTreeMap<NodeId, u32> = BTreeMap::new();
+    for &id in &pass.nodes {
+        let n = plan.graph.node(id);
+        let arrays = n.arrays.iter().filter_map(|a| Some(level.get(a)? + u32::from(must.contains_key(a))));
+        let values = n.values.iter().filter_map(|v| Some(level.get(v)? + 1));
+        let at = arrays.chain(values).max().unwrap_or(0);
+        level.insert(id, at);
+    }
+    level
+}
+
+fn worth_keeping(
+    plan: &mut Plan,
+    pass: &Pass,
+    id: NodeId,
+    again: usize,
+    limit: u64,
+    must: &BTreeMap<NodeId, &'static str>,
+) -> bool {
+    let n = plan.graph.node(id);
+    let bytes = n.metas.iter().map(|m| m.bytes()).max().unwrap_or(0);
+    let size = n.metas[0].dtype.size() as f32;
+    let cost = chain_nanos(plan, pass, id, must) * again as f32;
+    let keep_cost = size * KEEP_NANOS_PER_BYTE;
+    let label = n.label();
+    let (keep, choice, reason) = if bytes > limit {
+        (false, "computed again", format!("{} an item are more than are kept to save time", human(bytes)))
+    } else if cost <= keep_cost {
+        (false, "computed again", format!("{cost:.1} ns an element, keeping costs {keep_cost:.1} ns"))
+    } else {
+        (
+            true,
+            "kept",
+            format!("computing it {again} more times costs {cost:.1} ns an element, keeping {keep_cost:.1} ns"),
+        )
+    };
+    plan.decisions.push(decide("keep", label, choice, reason));
+    keep
+}
+
+/// Nanoseconds that computing one element of a node from what is kept or read takes.
+fn chain_nanos(plan: &Plan, pass: &Pass, id: NodeId, must: &BTreeMap<NodeId, &'static str>) -> f32 {
+    let n = plan.graph.node(id);
+    let own = match &n.kind {
+        // Decoding a tile again.
+        Kind::Source(_) => 4.0 * n.metas[0].dtype.size() as f32,
+        Kind::Map(m) | Kind::Join(m) => m.nanos_per_element(),
+        Kind::Reduce(..) => 0.0,
+    };
+    let inputs: f32 = n
+        .arrays
+        .iter()
+        .filter(|a| !must.contains_key(a) && !pass.imports.contains(a))
+        .map(|&a| {
+            let elements = plan.graph.node(a).metas[0].volume() as f32 / n.metas[0].volume().max(1) as f32;
+            chain_nanos(plan, pass, a, must) * elements
+        })
+        .sum();
+    own + inputs
+}
+
+/// Bytes as a person reads them.
+pub(super) fn human(bytes: u64) -> String {
+    crate::plan::print::bytes(bytes)
+}

@@ -1,0 +1,102 @@
+//! The planner's rules, one file each, in the order they apply.
+
+mod cut;
+mod granule;
+mod keep;
+mod memory;
+mod passes;
+mod prune;
+mod share;
+
+pub use granule::default_chunks;
+pub use memory::Refusal;
+
+use super::{Decision, Group, Plan, Settings};
+use crate::graph::{Graph, NodeId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Makes a plan. The refusal of a plan that can't fit still carries it, so that it can be drawn.
+///
+/// # Errors
+/// When no choice the planner has fits the memory limit.
+pub fn make(graph: Graph, settings: Settings) -> Result<Plan, Box<Refusal>> {
+    match memory::fit(draft(graph.clone(), &settings, keep::ITEM_LIMIT)) {
+        Ok(plan) => Ok(plan),
+        // What is kept only to save time is the first thing to give up.
+        Err(refusal) => memory::fit(draft(graph, &settings, 0)).map_err(|_| refusal),
+    }
+}
+
+fn draft(graph: Graph, settings: &Settings, keep_limit: u64) -> Plan {
+    let mut decisions = Vec::new();
+    // First, so that no later rule spends a thought on what nobody asked for.
+    let graph = prune::apply(graph, &mut decisions);
+    // Before passes are formed, so that equal work in two branches is one node in all that follows.
+    let graph = share::apply(graph, &mut decisions);
+    // Divides the nodes by collection reductions: all later rules work within one pass.
+    let passes = passes::apply(&graph);
+    let mut plan = Plan {
+        graph,
+        groups: Vec::new(),
+        stages: Vec::new(),
+        decisions,
+        memory: Default::default(),
+        settings: settings.clone(),
+    };
+    for pass in &passes {
+        // What is kept decides where stages must be cut; so keeping comes before cutting.
+        let kept = keep::apply(&mut plan, pass, keep_limit);
+        // Needs to know every root, and gives the granule rule its stages.
+        let stages = cut::apply(&plan, pass, &kept);
+        // After cutting: the block of a stage must suit all outputs it writes.
+        let first = plan.stages.len() as u32;
+        for mut stage in stages {
+            granule::apply(&mut plan, &mut stage);
+            plan.stages.push(stage);
+        }
+        let ids = (first..plan.stages.len() as u32).map(super::StageId).collect();
+        plan.groups.push(Group {
+            family: pass.family,
+            phase: pass.phase,
+            stages: ids,
+            exports: pass.exports.iter().copied().collect(),
+            releases: Vec::new(),
+        });
+    }
+    cut::order(&mut plan);
+    passes::release(&mut plan);
+    plan
+}
+
+/// One pass over the items of a family: what a group is made from.
+struct Pass {
+    family: Option<crate::graph::InputId>,
+    phase: u32,
+    /// Nodes computed in it, ascending.
+    nodes: Vec<NodeId>,
+    /// Reductions that run in it.
+    reduces: BTreeSet<NodeId>,
+    /// Outputs it writes.
+    outputs: Vec<usize>,
+    /// Nodes that later groups read.
+    exports: BTreeSet<NodeId>,
+    /// Nodes of earlier groups that it reads.
+    imports: BTreeSet<NodeId>,
+}
+
+/// What the keep rule decided for one pass.
+struct Kept {
+    /// The level a kept node is computed at.
+    kept: BTreeMap<NodeId, u32>,
+    /// The lowest level each node can be computed at.
+    level: BTreeMap<NodeId, u32>,
+}
+
+fn decide(
+    rule: &'static str,
+    about: impl Into<String>,
+    choice: impl Into<String>,
+    reason: impl Into<String>,
+) -> Decision {
+    Decision { rule, about: about.into(), choice: choice.into(), reason: reason.into() }
+}

@@ -1,0 +1,149 @@
+//! What an item in flight owns.
+
+use crate::store::{ArrayReader, ArrayWriter};
+use engine_model::graph::{Kind, NodeId};
+use engine_model::plan::{Group, Plan, Root, Stage};
+use ops_core::op::AnyPartial;
+use ops_core::{Axis, Block, DType, Grid, Pool, Region, Value};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// Locks, going on after a panic elsewhere: what the lock guards is replaced whole, never half.
+pub(crate) fn lock<T>(m: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    m.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An array kept in memory, block by block as its stage made it.
+pub struct Kept {
+    grid: Grid,
+    /// Which axis of the array each axis of the grid cuts; `None` for an axis the array has not.
+    cuts: Vec<Option<usize>>,
+    blocks: Mutex<Vec<Option<Arc<Block>>>>,
+    dtype: DType,
+    /// Stages that still read it.
+    readers: AtomicU32,
+}
+
+impl Kept {
+    fn new(plan: &Plan, stage: &Stage, node: NodeId, class: usize, readers: u32) -> Kept {
+        let meta = plan.graph.node(node).meta(class);
+        let grid = plan.grid(stage, class);
+        let cuts = stage.block.iter().map(|(a, _): &(Axis, u64)| meta.axes.position(*a)).collect();
+        let blocks = Mutex::new(vec![None; grid.count() as usize]);
+        Kept { grid, cuts, blocks, dtype: meta.dtype, readers: AtomicU32::new(readers) }
+    }
+
+    /// Keeps block number `i`.
+    pub fn put(&self, i: u64, block: Block) {
+        if let Some(slot) = lock(&self.blocks).get_mut(i as usize) {
+            *slot = Some(Arc::new(block));
+        }
+    }
+
+    /// The elements of a region: the kept block itself where it is just that, else a copy.
+    ///
+    /// `None` when a block it needs was never kept: a bug of the schedule.
+    pub fn get(&self, region: &Region, pool: &Pool) -> Option<Arc<Block>> {
+        let mut across = Region::whole(self.grid.shape());
+        for (i, cut) in self.cuts.iter().enumerate() {
+            if let Some(axis) = *cut {
+                (across.lo[i], across.hi[i]) = (region.lo[axis], region.hi[axis]);
+            }
+        }
+        let parts: Vec<Arc<Block>> = {
+            let blocks = lock(&self.blocks);
+            let touching = self.grid.touching(&across);
+            touching.iter().map(|&i| blocks.get(i as usize)?.clone()).collect::<Option<_>>()?
+        };
+        if let [one] = parts.as_slice()
+            && one.region() == region
+        {
+            return Some(one.clone());
+        }
+        let mut out = Block::take(pool, self.dtype, region.clone());
+        parts.iter().for_each(|b| out.paste(b));
+        Some(Arc::new(out))
+    }
+
+    /// A stage that reads it is complete; frees the blocks after the last.
+    pub fn release(&self) {
+        if self.readers.fetch_sub(1, Ordering::AcqRel) == 1 {
+            lock(&self.blocks).clear();
+        }
+    }
+}
+
+/// An output of one item, opened at its first block.
+#[derive(Default)]
+pub struct OpenOutput {
+    pub(crate) writer: Mutex<Option<Arc<dyn ArrayWriter>>>,
+}
+
+/// What an item in flight owns.
+pub struct ItemData {
+    /// Number of the item.
+    pub item: u64,
+    /// Its class.
+    pub class: usize,
+    /// Arrays kept for later stages or, exported, for later groups.
+    pub kept: BTreeMap<NodeId, Arc<Kept>>,
+    /// Partials of reductions that run over it.
+    pub partials: BTreeMap<NodeId, Mutex<Option<AnyPartial>>>,
+    /// Values of its reductions.
+    pub values: BTreeMap<NodeId, OnceLock<Value>>,
+    /// Outputs being written, by number.
+    pub outputs: BTreeMap<usize, OpenOutput>,
+    /// Open sources that are read region by region.
+    pub readers: BTreeMap<NodeId, OnceLock<Arc<dyn ArrayReader>>>,
+}
+
+impl ItemData {
+    /// Empty containers for all that the group's stages will make of the item.
+    pub fn new(plan: &Plan, group: &Group, item: u64, class: usize) -> ItemData {
+        let mut data = ItemData {
+            item,
+            class,
+            kept: BTreeMap::new(),
+            partials: BTreeMap::new(),
+            values: BTreeMap::new(),
+            outputs: BTreeMap::new(),
+            readers: BTreeMap::new(),
+        };
+        for &id in &group.stages {
+            let stage = plan.stage(id);
+            for &root in &stage.roots {
+                match root {
+                    Root::Keep(n) => {
+                        let readers = group.stages.iter().filter(|s| plan.stage(**s).reads.contains(&n)).count() as u32;
+                        // An exported array outlives the item.
+                        let readers = if group.exports.contains(&n) { u32::MAX } else { readers.max(1) };
+                        data.kept.insert(n, Arc::new(Kept::new(plan, stage, n, class, readers)));
+                    }
+                    Root::Reduce(n) => {
+                        data.partials.insert(n, Mutex::new(None));
+                        data.values.insert(n, OnceLock::new());
+                    }
+                    Root::Write(o) => {
+                        data.outputs.insert(o, OpenOutput::default());
+                    }
+                }
+            }
+            for &n in &stage.nodes {
+                if matches!(plan.graph.node(n).kind, Kind::Source(_)) {
+                    data.readers.entry(n).or_default();
+                }
+            }
+        }
+        data
+    }
+
+    /// Drops every output that is not complete.
+    pub fn abandon(&self) {
+        for out in self.outputs.values() {
+            if let Some(w) = lock(&out.writer).take() {
+                w.abandon();
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Names and opens outputs, and counts what they hold.
+
+use crate::store::{ArrayWriter, StoreError, write};
+use engine_model::graph::Output;
+use engine_model::plan::{Plan, rules};
+use engine_model::spec::workflow::Naming;
+use ops_core::Table;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Where one output goes, and what was written of it.
+struct Place {
+    /// The directory of a family's files, or the file itself without its extension.
+    path: PathBuf,
+    entries: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// Every output of a run.
+pub struct Outputs {
+    places: Vec<Place>,
+}
+
+/// What was written of one output.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Written {
+    /// The output's name.
+    pub name: String,
+    /// Its format.
+    pub format: String,
+    /// The file, or the directory of a family's files.
+    pub path: PathBuf,
+    /// Files (or stores) completed.
+    pub entries: u64,
+    /// Bytes that reached storage.
+    pub bytes: u64,
+}
+
+impl Outputs {
+    /// Places every output under `results`, or where it says.
+    pub fn new(plan: &Plan, results: &Path) -> Outputs {
+        let places = plan.graph.outputs.iter().map(|o| {
+            let path = match &o.decl.to {
+                Some(to) => o.decl.base.join(&to.value),
+                None => results.join(&o.decl.name.value),
+            };
+            Place { path, entries: AtomicU64::new(0), bytes: AtomicU64::new(0) }
+        });
+        Outputs { places: places.collect() }
+    }
+
+    /// The file of one item of an output.
+    pub fn path(&self, plan: &Plan, o: usize, item: u64) -> PathBuf {
+        let out = &plan.graph.outputs[o];
+        let ext = out.format.name();
+        let base = &self.places[o].path;
+        match plan.graph.node(out.node).family {
+            Some(f) => {
+                let stem = match out.decl.naming {
+                    Naming::Stem => plan.graph.input(f).items.stem(item),
+                    Naming::Index => format!("{}-{item}", out.decl.name.value.to_lowercase()),
+                };
+                base.join(format!("{stem}.{ext}"))
+            }
+            // A declared path may already end in the extension.
+            None if base.extension().is_some_and(|e| e == ext) => base.clone(),
+            None => {
+                let mut name = base.file_name().unwrap_or_default().to_os_string();
+                name.push(format!(".{ext}"));
+                base.with_file_name(name)
+            }
+        }
+    }
+
+    /// Opens one item of an array output.
+    ///
+    /// # Errors
+    /// When its directory or file can't be made.
+    pub fn open(&self, plan: &Plan, o: usize, item: u64, class: usize) -> Result<Arc<dyn ArrayWriter>, StoreError> {
+        let out = &plan.graph.outputs[o];
+        let path = self.path(plan, o, item);
+        make_parent(&path)?;
+        let meta = plan.graph.node(out.node).meta(class);
+        let options = write::WriteOptions { chunks: Some(chunks(out, meta)), sync: false };
+        write::create(out.format, &path, meta, &options).map(Arc::from)
+    }
+
+    /// Writes one item of a table output.
+    ///
+    /// # Errors
+    /// When its directory or file can't be made.
+    pub fn table(&self, plan: &Plan, o: usize, item: u64, table: &Table) -> Result<u64, StoreError> {
+        let path = self.path(plan, o, item);
+        make_parent(&path)?;
+        let bytes = write::write_table(plan.graph.outputs[o].format, &path, table)?;
+        self.completed(o, bytes);
+        Ok(bytes)
+    }
+
+    /// One more file of an output is complete.
+    pub fn completed(&self, o: usize, bytes: u64) {
+        self.places[o].entries.fetch_add(1, Ordering::Relaxed);
+        self.places[o].bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes reached storage before an output was complete.
+    pub fn wrote(&self, o: usize, bytes: u64) {
+        self.places[o].bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// What was written.
+    pub fn written(&self, plan: &Plan) -> Vec<Written> {
+        let each = plan.graph.outputs.iter().enumerate();
+        each.map(|(i, o)| Written {
+            name: o.decl.name.value.clone(),
+            format: o.format.name().to_owned(),
+            path: match plan.graph.node(o.node).family {
+                Some(_) => self.places[i].path.clone(),
+                None => self.path(plan, i, 0),
+            },
+            entries: self.places[i].entries.load(Ordering::Relaxed),
+            bytes: self.places[i].bytes.load(Ordering::Relaxed),
+        })
+        .collect()
+    }
+}
+
+/// Chunk extents of a Zarr output.
+fn chunks(out: &Output, meta: &ops_core::ArrayMeta) -> Vec<u64> {
+    out.decl.chunks.as_ref().map_or_else(|| rules::default_chunks(meta), |c| c.value.clone())
+}
+
+fn make_parent(path: &Path) -> Result<(), StoreError> {
+    let Some(dir) = path.parent() else { return Ok(()) };
+    std::fs::create_dir_all(dir).map_err(|e| StoreError::Io {
+        path: dir.to_path_buf(),
+        message: format!("can't make the directory of an output: {e}"),
+        kind: e.kind(),
+    })
+}

@@ -1,0 +1,177 @@
+//! Opening sources: the format is told by the first bytes of a file, never by its name.
+
+pub mod generate;
+mod jpeg;
+mod png;
+mod tiff;
+mod tile_cache;
+
+use crate::store::{ArrayReader, StoreError};
+use engine_model::catalog::SourceMeta;
+use engine_model::spec::workflow::{Channels, InputDecl};
+use ops_core::{ArrayMeta, Axes, Axis, DType, Region};
+use std::fs::File;
+use std::io::{BufReader, Read, Seek};
+use std::path::Path;
+
+/// Bytes of a file that are buffered while it is decoded.
+pub(crate) const FILE_BUFFER: usize = 64 << 10;
+
+/// How a source is to be seen.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct InputOptions {
+    /// Which channels are taken.
+    pub channels: Channels,
+    /// Axes that replace those the file suggests.
+    pub axes: Option<Axes>,
+}
+
+impl InputOptions {
+    /// The options of an input; `None` when its axes can't be read, which the checks of a workflow find earlier.
+    pub fn of(decl: &InputDecl) -> Option<InputOptions> {
+        let axes = match &decl.axes {
+            Some(text) => Some(Axes::parse(&text.value)?),
+            None => None,
+        };
+        Some(InputOptions { channels: decl.channels, axes })
+    }
+}
+
+/// A file format that can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Png,
+    Jpeg,
+    Tiff,
+}
+
+/// Tells shape, dtype, axes and reading cost of a file from its header.
+///
+/// # Errors
+/// When the file can't be opened, is of no supported format, or its header is damaged.
+pub fn probe(path: &Path, options: &InputOptions) -> Result<SourceMeta, StoreError> {
+    let (kind, reader, bytes) = start(path)?;
+    match kind {
+        Kind::Png => png::probe(path, reader, bytes, options),
+        Kind::Jpeg => jpeg::probe(path, reader, bytes, options),
+        Kind::Tiff => tiff::probe(path, reader, bytes, options),
+    }
+}
+
+/// Opens a file for reading its elements.
+///
+/// # Errors
+/// As [`probe`].
+pub fn open(path: &Path, options: &InputOptions) -> Result<Box<dyn ArrayReader>, StoreError> {
+    let (kind, reader, bytes) = start(path)?;
+    match kind {
+        Kind::Png => png::open(path, reader, bytes, options),
+        Kind::Jpeg => jpeg::open(path, reader, bytes, options),
+        Kind::Tiff => tiff::open(path, reader, bytes, options),
+    }
+}
+
+type FileReader = BufReader<File>;
+
+/// Opens the file, tells its format, and gives it back at its start together with its size.
+fn start(path: &Path) -> Result<(Kind, FileReader, u64), StoreError> {
+    let file = File::open(path).map_err(|e| io(path, "opening", &e))?;
+    let about = file.metadata().map_err(|e| io(path, "reading the size of", &e))?;
+    if about.is_dir() {
+        return Err(unsupported(path, "a directory, expected a PNG, JPEG or TIFF file".into()));
+    }
+    let mut reader = BufReader::with_capacity(FILE_BUFFER, file);
+    let mut head = Vec::with_capacity(8);
+    reader.by_ref().take(8).read_to_end(&mut head).map_err(|e| io(path, "reading", &e))?;
+    reader.rewind().map_err(|e| io(path, "reading", &e))?;
+    let kind = match head.as_slice() {
+        [] => return Err(corrupt(path, "the file is empty".into())),
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n'] => Kind::Png,
+        [0xff, 0xd8, 0xff, ..] => Kind::Jpeg,
+        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Kind::Tiff,
+        _ => {
+            let first: Vec<String> = head.iter().map(|b| format!("{b:02x}")).collect();
+            let text = format!("the first bytes ({}) are of no supported format: PNG, JPEG, TIFF", first.join(" "));
+            return Err(unsupported(path, text));
+        }
+    };
+    Ok((kind, reader, about.len()))
+}
+
+pub(crate) fn corrupt(path: &Path, message: String) -> StoreError {
+    StoreError::Corrupt { path: path.into(), message }
+}
+
+pub(crate) fn unsupported(path: &Path, message: String) -> StoreError {
+    StoreError::Unsupported { path: path.into(), message }
+}
+
+pub(crate) fn io(path: &Path, doing: &str, e: &std::io::Error) -> StoreError {
+    StoreError::Io { path: path.into(), message: format!("{doing} failed: {}", lower(&e.to_string())), kind: e.kind() }
+}
+
+/// A library's message in the style of ours: no capital in front, no full stop behind.
+pub(crate) fn lower(message: &str) -> String {
+    let text = message.trim().trim_end_matches('.');
+    let mut letters = text.chars();
+    match (letters.next(), letters.next()) {
+        (Some(a), Some(b)) if b.is_lowercase() || b == ' ' => a.to_lowercase().chain(text.chars().skip(1)).collect(),
+        _ => text.to_string(),
+    }
+}
+
+/// Metadata of an image of `channels` interleaved channels (one: no channel axis), with the options applied.
+///
+/// Gives also how many of the stored channels are kept.
+pub(crate) fn image_meta(
+    path: &Path,
+    spatial: &[u64],
+    default_axes: &str,
+    channels: usize,
+    dtype: DType,
+    options: &InputOptions,
+) -> Result<(ArrayMeta, usize), StoreError> {
+    if spatial.contains(&0) {
+        return Err(corrupt(path, format!("the extent {spatial:?} has a zero, expected at least one pixel")));
+    }
+    let kept = match (options.channels, channels) {
+        (Channels::All, n) => n,
+        (Channels::Rgb, 3 | 4) => 3,
+        (Channels::Rgb, _) => {
+            let found = if channels == 1 { "a grey image".into() } else { format!("an image of {channels} channels") };
+            let help = "expected red, green and blue; leave `channels: rgb` out to take it as it is";
+            return Err(unsupported(path, format!("{found}, {help}")));
+        }
+    };
+    let mut shape = spatial.to_vec();
+    let mut letters = default_axes.to_string();
+    if kept > 1 {
+        shape.push(kept as u64);
+        letters.push('c');
+    }
+    let axes = match &options.axes {
+        Some(axes) if axes.rank() == shape.len() => axes.clone(),
+        Some(axes) => {
+            let n = axes.rank();
+            let text = format!("`axes: {axes}` names {n} axes, the file has {}: {shape:?}", shape.len());
+            return Err(unsupported(path, text));
+        }
+        None => Axes::parse(&letters).ok_or_else(|| unsupported(path, format!("no axes named {letters}")))?,
+    };
+    if kept < channels && axes.position(Axis::C).is_some_and(|at| at + 1 != axes.rank()) {
+        return Err(unsupported(
+            path,
+            format!("`axes: {axes}` puts c elsewhere, expected it last with `channels: rgb`"),
+        ));
+    }
+    Ok((ArrayMeta::new(&shape, dtype, axes), kept))
+}
+
+/// Refuses a region that reaches outside the array.
+pub(crate) fn inside(path: &Path, region: &Region, meta: &ArrayMeta) -> Result<(), StoreError> {
+    let whole = meta.region();
+    if region.rank() == whole.rank() && whole.contains(region) {
+        return Ok(());
+    }
+    Err(unsupported(path, format!("the region {region} is not inside the array {whole}")))
+}

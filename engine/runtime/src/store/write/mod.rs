@@ -1,0 +1,82 @@
+//! Writing results: blocks in, complete files out.
+//!
+//! Every file is written under a temporary name beside its final one and renamed when it is complete, so that a file
+//! with its final name is always whole. No file says when it was made.
+
+mod bands;
+mod deflate;
+mod huffman;
+mod png;
+mod sink;
+mod table;
+mod tiff;
+mod zarr;
+
+pub use table::write_table;
+
+use crate::store::read::unsupported;
+use crate::store::{ArrayWriter, StoreError};
+use engine_model::formats::can_hold;
+use engine_model::spec::workflow::Format;
+use ops_core::ArrayMeta;
+use std::path::Path;
+
+/// How the strips of a TIFF file are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// Deflate, integers differenced along x.
+    #[default]
+    Deflate,
+}
+
+/// How the chunks of a Zarr array are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ZarrCodec {
+    /// Blosc with LZ4, level 5, bytes shuffled: the fastest, and on images as small as plain Zstandard.
+    #[default]
+    BloscLz4,
+    /// Zstandard, level 3.
+    Zstd,
+}
+
+/// How an array is written.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct WriteOptions {
+    /// Chunk extents of a Zarr array, one for each axis; `None` makes the whole array one chunk.
+    pub chunks: Option<Vec<u64>>,
+    /// Codec of a Zarr array.
+    pub codec: ZarrCodec,
+    /// Compression of a TIFF file.
+    pub compression: Compression,
+    /// Waits until the file has reached the disk before it gets its name.
+    pub sync: bool,
+}
+
+/// Starts a file (or store) for an array.
+///
+/// # Errors
+/// When the format can't hold the array, or the file can't be made.
+pub fn create(
+    format: Format,
+    path: &Path,
+    meta: &ArrayMeta,
+    options: &WriteOptions,
+) -> Result<Box<dyn ArrayWriter>, StoreError> {
+    can_hold(format, meta).map_err(|p| unsupported(path, p.to_string()))?;
+    match format {
+        Format::Png => png::create(path, meta, options),
+        Format::Tiff => tiff::create(path, meta, options),
+        Format::Zarr => zarr::create(path, meta, options),
+        Format::Csv | Format::Parquet => Err(unsupported(path, format!("{} holds tables", format.name()))),
+    }
+}
+
+/// Writes a table.
+///
+/// # Errors
+/// When the file can't be made.
+pub fn write_table(format: Format, path: &Path, _table: &ops_core::Table) -> Result<u64, StoreError> {
+    Err(unsupported(path, format!("{} files can't be written", format.name())))
+}

@@ -1,0 +1,77 @@
+//! Zarr out: chunks, edges, metadata, atomicity.
+
+mod common;
+
+use common::{block_of, cuts, meta, shuffle};
+use engine_model::spec::workflow::Format;
+use engine_runtime::store::write::{WriteOptions, ZarrCodec, create};
+use ops_core::{Block, DType, Pool, Region};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use zarrs::array::Array;
+use zarrs::storage::store::MemoryStore;
+use zarrs::storage::{StoreKey, WritableStorageTraits};
+
+/// The elements of a written array as the library reads them.
+fn load(path: &Path) -> Vec<u8> {
+    let store = Arc::new(MemoryStore::new());
+    let mut dirs = vec![PathBuf::new()];
+    while let Some(dir) = dirs.pop() {
+        for e in std::fs::read_dir(path.join(&dir)).unwrap() {
+            let name = dir.join(e.unwrap().file_name());
+            if path.join(&name).is_dir() {
+                dirs.push(name);
+            } else {
+                let key = StoreKey::new(name.to_str().unwrap()).unwrap();
+                store.set(&key, std::fs::read(path.join(&name)).unwrap().into()).unwrap();
+            }
+        }
+    }
+    let array = Array::open(store, "/").unwrap();
+    let bytes: zarrs::array::ArrayBytes = array.retrieve_array_subset(&array.subset_all()).unwrap();
+    bytes.into_fixed().unwrap().into_owned()
+}
+
+#[test]
+fn every_dtype_and_codec_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    for dtype in DType::ALL {
+        for codec in [ZarrCodec::BloscLz4, ZarrCodec::Zstd] {
+            let m = meta(&[5, 30, 41], "zyx", dtype);
+            let block = block_of(&m, 11, dtype.is_float());
+            let path = dir.path().join(format!("{dtype}-{codec:?}.zarr"));
+            let options = WriteOptions { chunks: Some(vec![2, 16, 16]), codec, ..WriteOptions::default() };
+            let w = create(Format::Zarr, &path, &m, &options).unwrap();
+            let mut regions = cuts(&m.shape, &[2, 32, 16]);
+            shuffle(&mut regions, 5);
+            let pool = Pool::default();
+            let mut bytes: u64 = regions.iter().map(|r| w.write(&block.cut(&pool, r)).unwrap()).sum();
+            assert!(!path.exists());
+            bytes += w.finish().unwrap();
+            assert!(bytes > 500);
+            assert_eq!(load(&path), block.bytes(), "{dtype} {codec:?}");
+        }
+    }
+    let text = std::fs::read_to_string(dir.path().join("int16-Zstd.zarr/zarr.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["dimension_names"], serde_json::json!(["z", "y", "x"]));
+    assert_eq!(json["chunk_grid"]["configuration"]["chunk_shape"], serde_json::json!([2, 16, 16]));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 22, "something partial is left");
+}
+
+#[test]
+fn blocks_that_cut_chunks_and_unfinished_stores_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.zarr");
+    let m = meta(&[20, 20], "yx", DType::UInt8);
+    let options = WriteOptions { chunks: Some(vec![8, 8]), ..WriteOptions::default() };
+    let w = create(Format::Zarr, &path, &m, &options).unwrap();
+    let e = w.write(&Block::zeros(DType::UInt8, Region::whole(&[12, 20]))).unwrap_err().to_string();
+    assert!(e.contains("cuts chunks of [8, 8]"), "{e}");
+    w.write(&Block::zeros(DType::UInt8, Region::whole(&[16, 20]))).unwrap();
+    assert!(w.finish().unwrap_err().to_string().contains("320 of 400 elements"));
+    drop(create(Format::Zarr, &path, &m, &options).unwrap());
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    let bad = WriteOptions { chunks: Some(vec![8]), ..WriteOptions::default() };
+    assert!(create(Format::Zarr, &path, &m, &bad).is_err());
+}

@@ -1,0 +1,94 @@
+//! What a run prints when it ends: for a person, or as one line of JSON.
+
+use crate::cli::run::Ran;
+use engine_model::plan::print::bytes;
+use engine_runtime::event::{Cause, Failure};
+use engine_runtime::host;
+use serde_json::json;
+
+/// Failures that are shown one by one.
+const SHOW: usize = 10;
+
+/// Prints the summary to standard output and failures to standard error.
+pub fn print(ran: &Ran, as_json: bool) {
+    for f in ran.outcome.failures.iter().take(SHOW) {
+        failure(f);
+    }
+    let more = ran.outcome.failures.len().saturating_sub(SHOW);
+    if more > 0 {
+        eprintln!("and {more} more failures, listed in {}", ran.dir.reports().join("task_stream.yaml").display());
+    }
+    if as_json {
+        println!("{}", document(ran));
+    } else {
+        text(ran);
+    }
+}
+
+/// The summary as data.
+pub fn document(ran: &Ran) -> serde_json::Value {
+    let o = &ran.outcome;
+    json!({
+        "run_dir": ran.dir.root,
+        "status": o.status,
+        "wall_s": ran.wall,
+        "cpu_s": ran.cpu,
+        "peak_rss_bytes": host::peak_rss(),
+        "projected_peak_bytes": ran.plan.memory.projected,
+        "tasks": o.tasks_ok,
+        "tasks_failed": o.tasks_failed,
+        "items_failed": o.items_failed,
+        "bytes_read": o.bytes_read,
+        "bytes_written": o.bytes_written,
+        "outputs": o.outputs,
+    })
+}
+
+fn failure(f: &Failure) {
+    let cause = match f.cause {
+        Cause::BadData => "bad data",
+        Cause::Io => "input/output",
+        Cause::DiskFull => "disk full",
+        Cause::Memory => "memory",
+        Cause::Bug => "a bug of the engine",
+    };
+    eprintln!("error: step `{}` ({}) failed: {}", f.step, f.op, f.message);
+    if let Some(item) = &f.item {
+        eprintln!("  item:   {item}");
+    }
+    if !f.region.is_empty() {
+        eprintln!("  region: {}", f.region);
+    }
+    if let Some(path) = &f.path {
+        eprintln!("  file:   {}", path.display());
+    }
+    eprintln!("  cause:  {cause}");
+    match (f.cause, &f.path, &f.item) {
+        (Cause::BadData, Some(path), Some(_)) => {
+            eprintln!("  next:   replace or remove `{}`, or leave such items out with --keep-going", path.display());
+        }
+        (Cause::DiskFull, ..) => eprintln!("  next:   free some space, then run again"),
+        (Cause::Memory, ..) => eprintln!("  next:   `engine plan` shows what takes the memory"),
+        (Cause::Bug, ..) => eprintln!("  next:   report it with the Reports directory of this run"),
+        _ => {}
+    }
+}
+
+fn text(ran: &Ran) {
+    let o = &ran.outcome;
+    let status = match o.status {
+        engine_runtime::event::RunStatus::Ok => "done",
+        engine_runtime::event::RunStatus::Failed => "failed",
+        engine_runtime::event::RunStatus::Interrupted => "interrupted",
+    };
+    println!("{status} in {:.2} s: {} tasks, {} read, {} written", ran.wall, o.tasks_ok, bytes(o.bytes_read), bytes(o.bytes_written));
+    if o.items_failed > 0 || o.tasks_failed > 0 {
+        println!("  {} tasks failed, {} items left out", o.tasks_failed, o.items_failed);
+    }
+    println!("  memory {} of {} projected", bytes(host::peak_rss()), bytes(ran.plan.memory.projected));
+    for w in &o.outputs {
+        let entries = if w.entries == 1 { "1 file".to_owned() } else { format!("{} files", w.entries) };
+        println!("  {:16} {entries}, {} in {}", w.name, bytes(w.bytes), w.path.display());
+    }
+    println!("  record in {}", ran.dir.reports().display());
+}

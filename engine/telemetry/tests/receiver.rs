@@ -1,0 +1,275 @@
+//! Spans at a real receiver: rotel's OTLP agent gets every span over both protocols, and every parent is there.
+//!
+//! The agent is the binary that `ENGINE_TEST_ROTEL` names, or the one in the package `rotel` of the python that
+//! `ENGINE_TEST_PYTHON` names (`pip install rotel`). Without either these tests say that they were skipped.
+
+mod fake;
+
+use engine_runtime::bus::Bus;
+use engine_runtime::event::{Event, TaskRecord};
+use engine_telemetry::otel::{Otel, OtlpConfig, Stats};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+fn agent() -> Option<PathBuf> {
+    if let Some(path) = std::env::var_os("ENGINE_TEST_ROTEL") {
+        return Some(path.into());
+    }
+    let python = std::env::var_os("ENGINE_TEST_PYTHON")?;
+    let script = "import os, rotel; print(os.path.join(os.path.dirname(rotel.__file__), 'rotel-agent'))";
+    let output = Command::new(python).args(["-c", script]).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().into())
+}
+
+/// A running agent with its own ports and log.
+struct Receiver {
+    child: Child,
+    grpc: u16,
+    http: u16,
+    log: PathBuf,
+}
+
+impl Receiver {
+    fn start(dir: &Path, verbosity: &str) -> Option<Self> {
+        let Some(agent) = agent() else {
+            eprintln!("SKIPPED: no receiver: neither ENGINE_TEST_ROTEL nor ENGINE_TEST_PYTHON (with rotel) is set");
+            return None;
+        };
+        let (grpc, http) = (free_port(), free_port());
+        let log = dir.join("rotel.log");
+        let child = Command::new(agent)
+            .args(["start", "--exporter", "blackhole", "--debug-log", "traces", "--debug-log-verbosity", verbosity])
+            .args(["--otlp-grpc-endpoint", &format!("127.0.0.1:{grpc}")])
+            .args(["--otlp-http-endpoint", &format!("127.0.0.1:{http}")])
+            .env("NO_COLOR", "1")
+            .current_dir(dir)
+            .stdin(Stdio::null())
+            .stdout(File::create(&log).unwrap())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let receiver = Self { child, grpc, http, log };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        for port in [grpc, http] {
+            while TcpStream::connect(("127.0.0.1", port)).is_err() {
+                assert!(Instant::now() < deadline, "the receiver does not listen");
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
+        Some(receiver)
+    }
+
+    fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap()).into_owned()
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn config(endpoint: &str, vars: &[(&str, &str)]) -> OtlpConfig {
+    let env = |name: &str| vars.iter().find(|(var, _)| *var == name).map(|(_, value)| (*value).to_owned());
+    OtlpConfig::read(Some(endpoint), &env).unwrap().unwrap()
+}
+
+/// Runs a fake run whose first task fails; returns warnings, what became of the spans, and how long the end took.
+fn run(config: OtlpConfig, tasks: u64) -> (Vec<String>, Arc<Stats>, Duration) {
+    let otel = Otel::new(config);
+    let stats = otel.stats();
+    let bus = Bus::start(vec![Box::new(otel)]);
+    bus.emit_all(fake::run(Path::new("/x"), tasks).map(|event| match event {
+        Event::TaskEnded(record) if record.stage == 0 && record.item == 0 && record.block == 0 => {
+            Event::TaskEnded(Arc::new(TaskRecord { status: fake::failure(), ..(*record).clone() }))
+        }
+        event => event,
+    }));
+    let start = Instant::now();
+    let warnings = bus.finish();
+    (warnings, stats, start.elapsed())
+}
+
+/// A span as the agent's log shows it.
+#[derive(Debug, Default, Clone)]
+struct Shown {
+    trace: String,
+    parent: String,
+    name: String,
+    attributes: BTreeMap<String, String>,
+}
+
+/// The spans of a detailed log by id; panics when an id comes twice.
+fn spans(log: &str) -> BTreeMap<String, Shown> {
+    let mut spans = BTreeMap::new();
+    let mut current = (String::new(), Shown::default());
+    let mut keep = |(id, span): (String, Shown)| {
+        assert!(id.is_empty() || spans.insert(id.clone(), span).is_none(), "span {id} came twice");
+    };
+    for line in log.lines() {
+        if line.starts_with("Span #") || line.starts_with("ResourceSpans #") {
+            keep(std::mem::take(&mut current));
+        } else if let Some(attribute) = line.trim_start().strip_prefix("-> ") {
+            let (name, value) = attribute.split_once(": ").unwrap();
+            current.1.attributes.insert(name.to_owned(), value.to_owned());
+        } else if let Some((field, value)) = line.split_once(':') {
+            let value = value.trim().to_owned();
+            match field.trim() {
+                "Trace ID" => current.1.trace = value,
+                "Parent ID" => current.1.parent = value,
+                "ID" => current.0 = value,
+                "Name" => current.1.name = value,
+                _ => {}
+            }
+        }
+    }
+    keep(current);
+    spans
+}
+
+/// Waits until the log holds so many spans, or as long as it may take.
+fn received(receiver: &Receiver, expected: u64) -> BTreeMap<String, Shown> {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let found = spans(&receiver.log());
+        if found.len() as u64 >= expected || Instant::now() > deadline {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn every_span_arrives(protocol: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(receiver) = Receiver::start(dir.path(), "detailed") else { return };
+    let port = if protocol == "grpc" { receiver.grpc } else { receiver.http };
+    let parent = ("TRACEPARENT", "00-11111111111111111111111111111111-2222222222222222-01");
+    let vars = [("OTEL_EXPORTER_OTLP_PROTOCOL", protocol), ("OTEL_SERVICE_NAME", "tested"), parent];
+    let tasks = 3_001;
+    let (warnings, stats, _) = run(config(&format!("127.0.0.1:{port}"), &vars), tasks);
+    assert_eq!(warnings, Vec::<String>::new());
+    let expected = fake::spans(tasks);
+    assert_eq!((stats.emitted(), stats.exported(), stats.failed(), stats.dropped()), (expected, expected, 0, 0));
+
+    let found = received(&receiver, expected);
+    assert_eq!(found.len() as u64, expected);
+    let outside: BTreeSet<&str> =
+        found.values().map(|span| span.parent.as_str()).filter(|parent| !found.contains_key(*parent)).collect();
+    assert_eq!(outside, BTreeSet::from(["2222222222222222"]), "only the run's parent is elsewhere");
+    assert!(found.values().all(|span| span.trace == "1".repeat(32)));
+    let count = |prefix: &str| found.values().filter(|span| span.name.starts_with(prefix)).count() as u64;
+    assert_eq!((count("run "), count("stage "), count("task ")), (1, 2, tasks));
+    assert_eq!((count("gaussian filter"), count("threshold compare"), count("label number")), (1_501, 1_501, 1_500));
+    for span in found.values() {
+        let parent = found.get(&span.parent).map_or("elsewhere", |parent| parent.name.as_str());
+        let expected = match span.name.split(' ').next().unwrap() {
+            "run" => "elsewhere",
+            "stage" => "run",
+            "task" => "stage",
+            _ => "task",
+        };
+        assert!(parent.starts_with(expected), "{} is a child of {parent}", span.name);
+        let attributes = if expected == "stage" { 6 } else { 2 };
+        assert!(span.attributes.len() >= attributes, "{span:?}");
+    }
+    let log = receiver.log();
+    assert!(log.contains("service.name: Str(tested)"));
+    assert!(log.contains("Status message : smooth (gaussian): expected 4 bytes, found 3: {é}"));
+    assert_eq!(log.matches("STATUS_CODE_ERROR").count(), 2, "the task and its stage");
+}
+
+#[test]
+fn every_span_arrives_over_http_and_every_parent_is_there() {
+    every_span_arrives("http/protobuf");
+}
+
+#[test]
+fn every_span_arrives_over_grpc_and_every_parent_is_there() {
+    every_span_arrives("grpc");
+}
+
+/// Prints spans per second, the end included; run with `--nocapture` to see them.
+#[test]
+fn a_hundred_thousand_spans_lose_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(receiver) = Receiver::start(dir.path(), "basic") else { return };
+    for (protocol, port) in [("http/protobuf", receiver.http), ("grpc", receiver.grpc)] {
+        let config = config(&format!("127.0.0.1:{port}"), &[("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)]);
+        let start = Instant::now();
+        let tasks = 28_000;
+        let (warnings, stats, end) = run(config, tasks);
+        let seconds = start.elapsed().as_secs_f64();
+        assert_eq!(warnings, Vec::<String>::new());
+        assert_eq!(stats.exported(), fake::spans(tasks));
+        let rate = stats.exported() as f64 / seconds;
+        println!("{protocol}: {} spans, {rate:.0} a second, end {:.2} s", stats.exported(), end.as_secs_f64());
+    }
+}
+
+fn assert_lost(config: OtlpConfig, what: &str) {
+    let (warnings, stats, took) = run(config, 1_000);
+    assert!(took < Duration::from_secs(6), "{what}: the end took {took:?}");
+    assert_eq!(warnings.len(), 1, "{what}: {warnings:?}");
+    let expected = fake::spans(1_000);
+    assert!(warnings[0].starts_with(&format!("{expected} of {expected} spans did not reach http://127.0.0.1:")));
+    assert_eq!((stats.emitted(), stats.exported()), (expected, 0));
+}
+
+#[test]
+fn a_receiver_that_refuses_costs_one_warning() {
+    for protocol in ["http/protobuf", "grpc"] {
+        let config = config(&format!("127.0.0.1:{}", free_port()), &[("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)]);
+        assert_lost(config, protocol);
+    }
+}
+
+#[test]
+fn a_receiver_that_never_answers_costs_one_warning_and_five_seconds() {
+    for protocol in ["http/protobuf", "grpc"] {
+        // Connections wait in the listener's queue for ever.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert_lost(config(&format!("127.0.0.1:{port}"), &[("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)]), protocol);
+    }
+}
+
+/// What was refused at first arrives once the receiver is there, and nothing twice.
+#[test]
+fn a_receiver_that_starts_late_gets_everything() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(mut receiver) = Receiver::start(dir.path(), "detailed") else { return };
+    let _ = receiver.child.kill();
+    let _ = receiver.child.wait();
+    let otel = Otel::new(config(&format!("127.0.0.1:{}", receiver.http), &[]));
+    let stats = otel.stats();
+    let bus = Bus::start(vec![Box::new(otel)]);
+    bus.emit_all(fake::run(Path::new("/x"), 2_000));
+    std::thread::sleep(Duration::from_millis(800));
+    assert!(stats.error().is_some(), "the first attempt found no receiver");
+    receiver.child = Command::new(agent().unwrap())
+        .args(["start", "--exporter", "blackhole", "--debug-log", "traces", "--debug-log-verbosity", "detailed"])
+        .args(["--otlp-grpc-endpoint", &format!("127.0.0.1:{}", receiver.grpc)])
+        .args(["--otlp-http-endpoint", &format!("127.0.0.1:{}", receiver.http)])
+        .current_dir(dir.path())
+        .stdout(File::create(&receiver.log).unwrap())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(15);
+    while stats.exported() < fake::spans(2_000) - 1 && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(bus.finish(), Vec::<String>::new());
+    assert_eq!(received(&receiver, fake::spans(2_000)).len() as u64, fake::spans(2_000));
+}
