@@ -85,11 +85,6 @@ pub trait Map: Debug + Send + Sync {
         1.0
     }
 
-    /// True when the output depends on the block it is computed in, so it is stored once and never recomputed on another
-    /// grid. Only for inner nodes of a lowering, such as labels that are local to a block.
-    fn block_dependent(&self) -> bool {
-        false
-    }
 }
 
 /// What a reduce kernel works on.

@@ -344,7 +344,8 @@ impl Expansion<'_, '_> {
                     }
                     let message = format!("the workflow used by `{}` has no input `{}`", e.key, port.value);
                     let d = Diagnostic::new("E0309", port.span, message);
-                    self.l.report.push(match nearest(&port.value, names()) {
+                    let free = names().filter(|n| !given.iter().any(|(p, _)| p.value == *n));
+                    self.l.report.push(match nearest(&port.value, free) {
                         Some(near) => d.help(format!("did you mean `{near}`?")).fix(port.span, near),
                         None => d.help(format!("its inputs are {}", list(names()))),
                     });

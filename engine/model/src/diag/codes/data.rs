@@ -54,4 +54,5 @@ pub(super) const CODES: &[Code] = &[
     code("W0901", "unused step", "No output needs the step's result, so it is not computed.", "steps:\n  spare: {op: invert, input: image}", "outputs:\n  Spare: {from: spare}"),
     code("W0902", "unused input", "Nothing refers to the input, so it is not read.", "inputs:\n  spare: {path: a.png}", "outputs:\n  Spare: {from: spare}"),
     code("W0903", "unused parameter", "Nothing refers to the parameter, so that setting it has no effect.", "params:\n  sigma: {type: number, default: 1}", "with: {sigma: \"${params.sigma}\"}"),
+    code("W0911", "item left out", "A file of a `foreach` can't be used. With `on_error: skip` it is left out and the others are worked on; the run ends with exit code 5.", "image: {foreach: \"*.png\", on_error: skip}   # one of them is empty", "image: {foreach: \"tiles/*.png\"}"),
 ];

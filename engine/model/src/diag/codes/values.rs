@@ -148,4 +148,11 @@ pub(super) const CODES: &[Code] = &[
         "all: {op: stack, input: images}   # of two sizes",
         "same: {op: crop, input: images, …}\nall: {op: stack, input: same}",
     ),
+    code(
+        "E0514",
+        "items of different inputs combined",
+        "A step works on the items of one `foreach`, one after the other; items of two cannot be paired, since nothing says which belong together.",
+        "sum: {op: arithmetic, inputs: {a: left, b: right}}   # two globs",
+        "sum: {op: arithmetic, inputs: {a: left, b: background}}   # a glob and one file",
+    ),
 ];
