@@ -55,7 +55,11 @@ pub fn settings(cpu_profile: bool, keep_going: bool, prepared: &Prepared) -> Vec
         .collect();
     let clock = if cpu_profile { "cpu" } else { "wall" };
     list.push(Setting { name: "profile".into(), value: clock.into(), origin: flag(cpu_profile, "--profile") });
-    list.push(Setting { name: "keep_going".into(), value: keep_going.into(), origin: flag(keep_going, "--keep-going") });
+    list.push(Setting {
+        name: "keep_going".into(),
+        value: keep_going.into(),
+        origin: flag(keep_going, "--keep-going"),
+    });
     for (name, p) in &prepared.workflow.params {
         list.push(Setting { name: format!("params.{name}"), value: yaml(&p.value), origin: p.origin.clone() });
     }

@@ -81,7 +81,13 @@ fn text(ran: &Ran) {
         engine_runtime::event::RunStatus::Failed => "failed",
         engine_runtime::event::RunStatus::Interrupted => "interrupted",
     };
-    println!("{status} in {:.2} s: {} tasks, {} read, {} written", ran.wall, o.tasks_ok, bytes(o.bytes_read), bytes(o.bytes_written));
+    println!(
+        "{status} in {:.2} s: {} tasks, {} read, {} written",
+        ran.wall,
+        o.tasks_ok,
+        bytes(o.bytes_read),
+        bytes(o.bytes_written)
+    );
     if o.items_failed > 0 || o.tasks_failed > 0 {
         println!("  {} tasks failed, {} items left out", o.tasks_failed, o.items_failed);
     }

@@ -3,11 +3,17 @@
 //! `UPDATE=1 cargo test -p engine-model --test diagnostics` rewrites them. A case `NAME.yaml` may begin with comment
 //! lines `# set: k=v` and `# params: FILE` for the command line; names starting with `_` are read by other cases.
 
+<<<<<<< HEAD
 use engine_model::diag::{Diagnostic, Report, Sources, Style, codes, github, json, sarif, text};
 use engine_model::spec::{Overrides, TextSource, load};
 use engine_model::spec::workflow::Workflow;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
+=======
+use engine_model::diag::{Report, Sources, Style, text};
+use engine_model::spec::workflow::Workflow;
+use engine_model::spec::{Overrides, TextSource, load};
+>>>>>>> main
 use std::path::{Path, PathBuf};
 
 // The registry is filled by the crate `ops`, which the linker drops unless something refers to it.

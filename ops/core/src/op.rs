@@ -84,7 +84,6 @@ pub trait Map: Debug + Send + Sync {
     fn nanos_per_element(&self) -> f32 {
         1.0
     }
-
 }
 
 /// What a reduce kernel works on.

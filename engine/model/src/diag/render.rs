@@ -75,9 +75,14 @@ fn one(sources: &Sources, d: &Diagnostic, renderer: &Renderer) -> String {
     groups.push(group);
     if let Some((q, fix)) = &patch {
         let title = d.help.as_deref().unwrap_or("write");
-        groups.push(Level::HELP.secondary_title(title).element(
-            Snippet::source(q.text.as_str()).line_start(q.line).path(path.as_str()).patch(Patch::new(q.start..q.end, fix.text.as_str())),
-        ));
+        groups.push(
+            Level::HELP.secondary_title(title).element(
+                Snippet::source(q.text.as_str())
+                    .line_start(q.line)
+                    .path(path.as_str())
+                    .patch(Patch::new(q.start..q.end, fix.text.as_str())),
+            ),
+        );
     }
     renderer.render(&groups)
 }

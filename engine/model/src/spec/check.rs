@@ -248,8 +248,7 @@ impl Checker<'_> {
     fn wrong_kind(&mut self, pointer: &str, value: &Json, schema: Option<&Json>, span: Span) {
         let kinds = schema.map(kinds).unwrap_or_default();
         let words: Vec<&str> = kinds.iter().map(|k| kind_words(k)).collect();
-        let message =
-            format!("{}: expected {}, found {}", self.place(pointer), words.join(" or "), describe(value));
+        let message = format!("{}: expected {}, found {}", self.place(pointer), words.join(" or "), describe(value));
         let mut d = Diagnostic::new(self.subject.codes.kind, span, message);
         let own = node_at(self.subject.node, pointer).is_some_and(|n| n.span == n.origin);
         if let (true, Some((text, help))) = (own && span.end > span.start, retyped(value, &kinds)) {
@@ -310,7 +309,10 @@ impl Checker<'_> {
                 return context[one].iter().for_each(|e| self.violation(e));
             }
         }
-        if value.is_string() && !choices.is_empty() && branches.iter().all(|b| !kinds(b).contains(&"string") || !literals(b).is_empty()) {
+        if value.is_string()
+            && !choices.is_empty()
+            && branches.iter().all(|b| !kinds(b).contains(&"string") || !literals(b).is_empty())
+        {
             return self.wrong_choice(pointer, value, &choices, span);
         }
         if let (Some(keys), true) = (exclusive(&branches), value.is_object()) {
@@ -319,8 +321,7 @@ impl Checker<'_> {
             return self.push(pointer, Diagnostic::new(self.subject.codes.form, span, message).help("add one of them"));
         }
         let forms: Vec<String> = branches.iter().map(|b| form(b)).collect();
-        let message =
-            format!("{}: expected {}, found {}", self.place(pointer), forms.join(" or "), describe(value));
+        let message = format!("{}: expected {}, found {}", self.place(pointer), forms.join(" or "), describe(value));
         let d = Diagnostic::new(self.subject.codes.form, span, message);
         let all: Vec<&str> = branches.iter().flat_map(|b| kinds(b)).collect();
         let own = node_at(self.subject.node, pointer).is_some_and(|n| n.span == n.origin);
@@ -331,7 +332,6 @@ impl Checker<'_> {
         let d = if pointer.is_empty() { d } else { self.with_doc(d, pointer, owner) };
         self.push(pointer, d);
     }
-
 }
 
 /// What a bound asks for, and what was found.
@@ -455,7 +455,11 @@ fn exclusive<'a>(branches: &[&'a Json]) -> Option<Vec<&'a str>> {
 fn form(schema: &Json) -> String {
     let choices = literals(schema);
     if !choices.is_empty() {
-        return choices.iter().map(|c| c.as_str().map_or_else(|| c.to_string(), |s| format!("`{s}`"))).collect::<Vec<_>>().join(" or ");
+        return choices
+            .iter()
+            .map(|c| c.as_str().map_or_else(|| c.to_string(), |s| format!("`{s}`")))
+            .collect::<Vec<_>>()
+            .join(" or ");
     }
     if let Some(required) = schema.get("required").and_then(Json::as_array) {
         let keys = required.iter().filter_map(Json::as_str);

@@ -146,7 +146,9 @@ impl Expansion<'_, '_> {
         let whole = ["/inputs", "/with", "/repeat/carry"];
         let broken = parts.iter().any(|p| unit.broken.values.contains(&format!("{pointer}{p}")))
             || unit.broken.values.contains(&format!("{pointer}/repeat"))
-            || whole.iter().any(|p| unit.broken.holds(&format!("{pointer}{p}")) && !(*p == "/with" && is_op_with(unit, &pointer)));
+            || whole
+                .iter()
+                .any(|p| unit.broken.holds(&format!("{pointer}{p}")) && !(*p == "/with" && is_op_with(unit, &pointer)));
         if broken || !e.value.is_map() {
             return Symbol::Broken;
         }
@@ -157,8 +159,14 @@ impl Expansion<'_, '_> {
             // An unknown key that is a misspelt `op` says it already.
             let misspelt = unit.broken.unknown.iter().any(|p| p.starts_with(&format!("{pointer}/")));
             if !(kinds.is_empty() && misspelt) {
+<<<<<<< HEAD
                 let message = format!("step `{}`: expected exactly one of `op`, `use` and `repeat`, found {found}", e.key);
                 self.l.report.push(Diagnostic::new("E0305", e.key_span, message).help(if kinds.is_empty() { "write `op: NAME`" } else { "keep one of them" }));
+=======
+                let message =
+                    format!("step `{}`: expected exactly one of `op`, `use` and `repeat`, found {found}", e.key);
+                self.l.report.push(Diagnostic::new("E0305", e.key_span, message).help("write `op: NAME`"));
+>>>>>>> main
             }
             return Symbol::Broken;
         };
@@ -202,7 +210,11 @@ impl Expansion<'_, '_> {
             }
             (Some(one), None) => Connected::One(name(&one.value)),
             (None, Some(many)) => Connected::Named(
-                many.value.entries().iter().map(|e| (Spanned::new(e.key.clone(), e.key_span), name(&e.value))).collect(),
+                many.value
+                    .entries()
+                    .iter()
+                    .map(|e| (Spanned::new(e.key.clone(), e.key_span), name(&e.value)))
+                    .collect(),
             ),
             (None, None) => Connected::None,
         };
@@ -331,7 +343,9 @@ impl Expansion<'_, '_> {
                 _ => {
                     let message = format!("the workflow used by `{}` has {} inputs, found `input`", e.key, inner.len());
                     let d = Diagnostic::new("E0309", from.span, message);
-                    self.l.report.push(d.help(format!("write `inputs: {{NAME: …}}`; its inputs are {}", list(names()))));
+                    self.l
+                        .report
+                        .push(d.help(format!("write `inputs: {{NAME: …}}`; its inputs are {}", list(names()))));
                     None
                 }
             },
@@ -394,7 +408,9 @@ impl Expansion<'_, '_> {
                 break;
             }
         }
-        let result = |c: &Entry| Some((c.key.clone(), Ref { scope: last, name: Spanned::new(c.value.text()?.to_owned(), c.value.span) }));
+        let result = |c: &Entry| {
+            Some((c.key.clone(), Ref { scope: last, name: Spanned::new(c.value.text()?.to_owned(), c.value.span) }))
+        };
         Symbol::Results(carry.iter().filter_map(result).collect())
     }
 

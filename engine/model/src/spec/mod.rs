@@ -11,8 +11,8 @@ pub mod file;
 pub mod names;
 mod ops;
 mod outputs;
-mod parts;
 pub mod params;
+mod parts;
 mod resolve;
 pub mod scalar;
 pub mod schema;
@@ -113,7 +113,11 @@ impl Loader<'_> {
             let end = at + s.len() as u32;
             start = end + 1;
             let Some((name, value)) = s.split_once('=') else {
-                let d = Diagnostic::new("E0407", Span { file, start: at, end }, "expected `--set name=value`, found no `=`");
+                let d = Diagnostic::new(
+                    "E0407",
+                    Span { file, start: at, end },
+                    "expected `--set name=value`, found no `=`",
+                );
                 self.report.push(d.help(format!("write `--set {s}=…`")));
                 continue;
             };

@@ -64,7 +64,10 @@ impl Loader<'_> {
         let example = match ports.as_slice() {
             [] => "remove `input:`".to_owned(),
             [_] => "write `input: NAME`".to_owned(),
-            many => format!("write `inputs: {{{}}}`", many.iter().map(|p| format!("{p}: NAME")).collect::<Vec<_>>().join(", ")),
+            many => format!(
+                "write `inputs: {{{}}}`",
+                many.iter().map(|p| format!("{p}: NAME")).collect::<Vec<_>>().join(", ")
+            ),
         };
         let wants = match ports.len() {
             0 => "no input".to_owned(),
@@ -112,7 +115,13 @@ impl Loader<'_> {
         }
     }
 
-    fn parameters(&mut self, entry: &OpEntry, step: &Node, step_key: Span, op: &Spanned<String>) -> Option<SpannedJson> {
+    fn parameters(
+        &mut self,
+        entry: &OpEntry,
+        step: &Node,
+        step_key: Span,
+        op: &Spanned<String>,
+    ) -> Option<SpannedJson> {
         let written = step.entry("with");
         let node = match written {
             Some(e) if e.value.is_map() => e.value.clone(),

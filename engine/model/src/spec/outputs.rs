@@ -82,7 +82,8 @@ fn name(l: &mut Loader<'_>, key: &str, span: Span, taken: &mut BTreeMap<String, 
         Some("characters that file systems refuse")
     } else if key.len() > 200 || key.split('/').count() > 4 {
         Some("a name that is too long or too deep")
-    } else if key.split('/').any(|p| DEVICES.contains(&p.split('.').next().unwrap_or(p).to_ascii_lowercase().as_str())) {
+    } else if key.split('/').any(|p| DEVICES.contains(&p.split('.').next().unwrap_or(p).to_ascii_lowercase().as_str()))
+    {
         Some("the name of a device")
     } else {
         None
@@ -100,7 +101,8 @@ fn name(l: &mut Loader<'_>, key: &str, span: Span, taken: &mut BTreeMap<String, 
         let message = format!("outputs `{first}` and `{key}` would be written to the same place");
         let d = Diagnostic::new("E0702", span, message);
         let at = place(&l.sources, *at);
-        l.report.push(d.note(format!("`{first}` is at {at}")).help("rename one; upper and lower case count as the same"));
+        l.report
+            .push(d.note(format!("`{first}` is at {at}")).help("rename one; upper and lower case count as the same"));
         return;
     }
     taken.insert(folded, (key.to_owned(), span));
@@ -120,7 +122,8 @@ pub(super) fn formats(l: &mut Loader<'_>, outputs: &[OutputDecl], steps: &[StepD
         if format.value.is_table() == table {
             continue;
         }
-        let (what, instead) = if table { ("a table", "`csv` or `parquet`") } else { ("an array", "`zarr`, `tiff` or `png`") };
+        let (what, instead) =
+            if table { ("a table", "`csv` or `parquet`") } else { ("an array", "`zarr`, `tiff` or `png`") };
         let message = format!("`{}` makes {what}, which format `{}` can't hold", o.from.value, format.value.name());
         let right = if table { "csv" } else { "zarr" };
         let d = Diagnostic::new("E0701", format.span, message).help(format!("write {instead}"));

@@ -110,8 +110,12 @@ impl Params {
         let inner = text.strip_prefix("${").and_then(|s| s.strip_suffix('}')).filter(|s| !s.contains(['$', '{', '}']));
         let Some(inner) = inner else {
             report.push(
-                Diagnostic::new("E0403", node.span, "expected the reference to be the whole value, found it inside text")
-                    .help("values are replaced whole, never pasted into text: make the whole text a parameter"),
+                Diagnostic::new(
+                    "E0403",
+                    node.span,
+                    "expected the reference to be the whole value, found it inside text",
+                )
+                .help("values are replaced whole, never pasted into text: make the whole text a parameter"),
             );
             return refused;
         };
@@ -202,8 +206,12 @@ fn choose(
         Some((ok, n)) => ok.map(|v| (v, Origin::Workflow(place(n.span)))),
         None => {
             report.push(
-                Diagnostic::new("E0405", e.key_span, format!("parameter `{}` has no default and no value is given", e.key))
-                    .help(format!("give one with `--set {}=…`, or write a `default:`", e.key)),
+                Diagnostic::new(
+                    "E0405",
+                    e.key_span,
+                    format!("parameter `{}` has no default and no value is given", e.key),
+                )
+                .help(format!("give one with `--set {}=…`, or write a `default:`", e.key)),
             );
             None
         }
@@ -227,7 +235,9 @@ fn typed(raw: &Raw, file: &ParamFile, name: &str, report: &mut Report) -> Option
 /// The value, when it is of the parameter's type and within its bounds.
 pub fn checked(node: &Node, file: &ParamFile, name: &str, report: &mut Report) -> Option<Node> {
     let fits = match (file.kind, &*node.kind) {
-        (ParamType::String, Kind::Text(_)) | (ParamType::Boolean, Kind::Bool(_)) | (ParamType::Number, Kind::Number(_)) => true,
+        (ParamType::String, Kind::Text(_))
+        | (ParamType::Boolean, Kind::Bool(_))
+        | (ParamType::Number, Kind::Number(_)) => true,
         (ParamType::Integer, Kind::Number(n)) => !n.is_f64(),
         (ParamType::List, Kind::List(v)) => v.iter().all(|n| !n.is_map()),
         _ => false,

@@ -14,7 +14,8 @@ impl Loader<'_> {
         let file: InputFile = unit.read(&pointer)?;
         let node = super::check::node_at(&unit.root, &pointer)?;
         let key_span = unit.json.keys.get(&pointer).copied().unwrap_or(node.span);
-        let kinds = [("foreach", file.foreach.is_some()), ("path", file.path.is_some()), ("generate", file.generate.is_some())];
+        let kinds =
+            [("foreach", file.foreach.is_some()), ("path", file.path.is_some()), ("generate", file.generate.is_some())];
         let given: Vec<&str> = kinds.iter().filter(|(_, there)| *there).map(|(k, _)| *k).collect();
         if given.is_empty() && unit.broken.unknown.iter().any(|p| p.starts_with(&format!("{pointer}/"))) {
             // A misspelt key, reported as that.
@@ -22,7 +23,8 @@ impl Loader<'_> {
         }
         if given.len() != 1 {
             let found = if given.is_empty() { "none".to_owned() } else { super::names::list(given.iter().copied()) };
-            let message = format!("input `{key}`: expected exactly one of `foreach`, `path` and `generate`, found {found}");
+            let message =
+                format!("input `{key}`: expected exactly one of `foreach`, `path` and `generate`, found {found}");
             let help = "write `foreach: \"data/*.png\"` for many files, or `path: file.tif` for one";
             self.report.push(Diagnostic::new("E0206", key_span, message).help(help));
             return None;
@@ -49,8 +51,10 @@ impl Loader<'_> {
             };
             if axes.rank() != rank {
                 let span = at.get("axes").map_or(at.span, |n| n.span);
-                let message = format!("expected as many axes as extents, found {} axes and {rank} extents", axes.rank());
-                self.report.push(Diagnostic::new("E0212", span, message).help("write one letter for each extent of `shape`"));
+                let message =
+                    format!("expected as many axes as extents, found {} axes and {rank} extents", axes.rank());
+                self.report
+                    .push(Diagnostic::new("E0212", span, message).help("write one letter for each extent of `shape`"));
                 return None;
             }
             let value = Generate {
@@ -84,7 +88,8 @@ impl Loader<'_> {
         let axes = Axes::parse(text);
         if axes.is_none() {
             let message = format!("expected each axis once, found {text:?}");
-            self.report.push(Diagnostic::new("E0212", span, message).help("the axes are t, c, z, y and x, slowest first"));
+            self.report
+                .push(Diagnostic::new("E0212", span, message).help("the axes are t, c, z, y and x, slowest first"));
         }
         axes
     }

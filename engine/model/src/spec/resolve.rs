@@ -86,7 +86,8 @@ impl Scopes {
                 return None;
             };
             if !seen.insert((scope, at.name.value.clone())) {
-                let message = format!("`{}` stands for itself, through steps that only pass their input on", written.value);
+                let message =
+                    format!("`{}` stands for itself, through steps that only pass their input on", written.value);
                 report.push(Diagnostic::new("E0314", written.span, message).help("connect one of them to an input"));
                 return None;
             }
@@ -101,7 +102,8 @@ impl Scopes {
                     return None;
                 }
                 (Symbol::Flat(_) | Symbol::Bound(_), Some(result)) => {
-                    let d = Diagnostic::new("E0304", at.name.span, format!("`{head}` has no result `{result}` to choose"));
+                    let d =
+                        Diagnostic::new("E0304", at.name.span, format!("`{head}` has no result `{result}` to choose"));
                     let d = d.help("only used workflows and repeats have named results");
                     report.push(d.fix(at.name.span, head));
                     return None;
@@ -175,15 +177,23 @@ pub(super) fn cycles(links: &Links, report: &mut Report) {
             continue;
         }
         let path = shortest_cycle(&graph, first, &component.iter().copied().collect());
-        let names: Vec<&str> =
-            path.iter().filter_map(|n| graph.node_weight(*n)).filter_map(|i| links.get(*i)).map(|l| l.0.as_str()).collect();
+        let names: Vec<&str> = path
+            .iter()
+            .filter_map(|n| graph.node_weight(*n))
+            .filter_map(|i| links.get(*i))
+            .map(|l| l.0.as_str())
+            .collect();
         let edge = path.get(1).and_then(|second| graph.find_edge(first, *second));
         let span = edge.and_then(|e| graph.edge_weight(e)).copied().unwrap_or_default();
         report.push(
-            Diagnostic::new("E0314", span, format!("expected no step to need its own result, found a cycle of {}", names.len() - 1))
-                .note(names.join(" -> "))
-                .note("each step needs the next one's result")
-                .help("let one of them use an input or another step; `repeat:` carries a result to the next time"),
+            Diagnostic::new(
+                "E0314",
+                span,
+                format!("expected no step to need its own result, found a cycle of {}", names.len() - 1),
+            )
+            .note(names.join(" -> "))
+            .note("each step needs the next one's result")
+            .help("let one of them use an input or another step; `repeat:` carries a result to the next time"),
         );
     }
 }

@@ -52,8 +52,7 @@ pub fn published(ops: &[&OpEntry]) -> Json {
         }
     }
     if let Some(input) = root.pointer_mut("/properties/inputs/additionalProperties") {
-        input["oneOf"] =
-            json!([{"required": ["foreach"]}, {"required": ["path"]}, {"required": ["generate"]}]);
+        input["oneOf"] = json!([{"required": ["foreach"]}, {"required": ["path"]}, {"required": ["generate"]}]);
     }
     root["title"] = json!("engine workflow");
     root

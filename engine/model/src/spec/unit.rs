@@ -39,7 +39,9 @@ impl Unit {
         let mut value = self.json.value.pointer(pointer)?.clone();
         let below = format!("{pointer}/");
         for unknown in &self.broken.unknown {
-            if let Some((owner, key)) = unknown.strip_prefix(&below).map(|rest| rest.rsplit_once('/').unwrap_or(("", rest))) {
+            if let Some((owner, key)) =
+                unknown.strip_prefix(&below).map(|rest| rest.rsplit_once('/').unwrap_or(("", rest)))
+            {
                 let owner = if owner.is_empty() { String::new() } else { format!("/{owner}") };
                 if let Some(o) = value.pointer_mut(&owner).and_then(serde_json::Value::as_object_mut) {
                     o.shift_remove(&key.replace("~1", "/").replace("~0", "~"));
@@ -187,9 +189,7 @@ impl Loader<'_> {
                     let message = format!("expected each name once under `{part}:`, found `{}` in two files", e.key);
                     let d = Diagnostic::new("E0303", e.key_span, message.clone()).note(format!("also at {there}"));
                     self.report.push(d.help("rename one of the two"));
-                    self.report.push(
-                        Diagnostic::new("E0303", first.key_span, message).note(format!("also at {here}")),
-                    );
+                    self.report.push(Diagnostic::new("E0303", first.key_span, message).note(format!("also at {here}")));
                 }
                 None => entries.push(e.clone()),
             }

@@ -25,7 +25,8 @@ pub fn parse(text: &str, file: u32, base: usize, report: &mut Report) -> Option<
     if text.len() > MAX_BYTES {
         let message = format!("expected at most 1 MiB of YAML, found {} bytes", text.len());
         b.report.push(
-            Diagnostic::new("E0108", b.span(0, 0), message).help("split the workflow and join its parts with `include:`"),
+            Diagnostic::new("E0108", b.span(0, 0), message)
+                .help("split the workflow and join its parts with `include:`"),
         );
         return None;
     }
@@ -111,10 +112,10 @@ impl<'a> Builder<'a> {
             Event::DocumentStart(_) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    self.report.push(
-                        Diagnostic::new("E0104", span, "expected one document in the file, found a second")
-                            .help("keep one workflow in a file: remove this `---` and what follows, or move it to its own file"),
-                    );
+                    self.report
+                        .push(Diagnostic::new("E0104", span, "expected one document in the file, found a second").help(
+                        "keep one workflow in a file: remove this `---` and what follows, or move it to its own file",
+                    ));
                     return false;
                 }
             }

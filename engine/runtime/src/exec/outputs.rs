@@ -82,7 +82,7 @@ impl Outputs {
         let path = self.path(plan, o, item);
         make_parent(&path)?;
         let meta = plan.graph.node(out.node).meta(class);
-        let options = write::WriteOptions { chunks: Some(chunks(out, meta)), sync: false };
+        let options = write::WriteOptions { chunks: Some(chunks(out, meta)), ..Default::default() };
         write::create(out.format, &path, meta, &options).map(Arc::from)
     }
 

@@ -377,9 +377,7 @@ impl Driver<'_> {
             .node(n)
             .values
             .iter()
-            .filter_map(|v| {
-                data.and_then(|d| d.values.get(v)?.get().cloned()).or_else(|| global.get(v).cloned())
-            })
+            .filter_map(|v| data.and_then(|d| d.values.get(v)?.get().cloned()).or_else(|| global.get(v).cloned()))
             .collect();
         drop(global);
         op.finish(partial, &values, &ports).map_err(|e| task::op_failed(n, "all blocks".into(), e))
@@ -395,11 +393,8 @@ impl Driver<'_> {
         for (o, out) in plan.graph.outputs.iter().enumerate() {
             if out.node == n && out.format.is_table() {
                 let table = value.as_table().map_err(|e| task::op_failed(n, String::new(), e))?;
-                let bytes = self
-                    .cx
-                    .outputs
-                    .table(plan, o, item, table)
-                    .map_err(|e| task::store_failed(n, String::new(), e))?;
+                let bytes =
+                    self.cx.outputs.table(plan, o, item, table).map_err(|e| task::store_failed(n, String::new(), e))?;
                 self.bytes_written.fetch_add(bytes, Ordering::Relaxed);
             }
         }
@@ -518,10 +513,5 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, Failed>) -> Result<T, Failed> {
 
 /// The end of a run as an event.
 pub fn ended(outcome: &Outcome, clock: &Clock) -> RunEnd {
-    RunEnd {
-        status: outcome.status,
-        stop: clock.now(),
-        tasks_ok: outcome.tasks_ok,
-        tasks_failed: outcome.tasks_failed,
-    }
+    RunEnd { status: outcome.status, stop: clock.now(), tasks_ok: outcome.tasks_ok, tasks_failed: outcome.tasks_failed }
 }

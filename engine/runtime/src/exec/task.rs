@@ -240,13 +240,11 @@ impl Evaluation<'_> {
             .iter()
             .map(|v| {
                 let own = self.data.values.get(v).and_then(|s| s.get()).cloned();
-                own.or_else(|| {
-                    self.cx.values.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(v).cloned()
-                })
-                .ok_or_else(|| {
-                    let e = OpError::Internal("a value was used before it was there".into());
-                    op_failed(node, String::new(), e)
-                })
+                own.or_else(|| self.cx.values.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(v).cloned())
+                    .ok_or_else(|| {
+                        let e = OpError::Internal("a value was used before it was there".into());
+                        op_failed(node, String::new(), e)
+                    })
             })
             .collect()
     }
@@ -326,7 +324,8 @@ impl Evaluation<'_> {
                     e.cx.outputs.wrote(o, written);
                     Ok(((), written))
                 })?;
-                self.done.nbytes += root.region.volume() * self.cx.plan.graph.node(n).meta(task.class).dtype.size() as u64;
+                self.done.nbytes +=
+                    root.region.volume() * self.cx.plan.graph.node(n).meta(task.class).dtype.size() as u64;
             }
             Root::Keep(n) => {
                 let at = root.from.first().and_then(|f| f.first()).copied();
@@ -365,7 +364,8 @@ impl Evaluation<'_> {
         let blocks = self.blocks(&root.from, &own);
         let failed = |e| op_failed(n, root.region.to_string(), e);
         let mut partial = op.start(&ports);
-        let call = ReduceCall { ports: &ports, region: &root.region, blocks: &blocks, values: &values, pool: self.cx.pool };
+        let call =
+            ReduceCall { ports: &ports, region: &root.region, blocks: &blocks, values: &values, pool: self.cx.pool };
         op.add(&call, &mut partial).map_err(failed)?;
         if let Some(slot) = self.data.partials.get(&n) {
             let mut slot = lock(slot);

@@ -72,11 +72,3 @@ pub fn create(
         Format::Csv | Format::Parquet => Err(unsupported(path, format!("{} holds tables", format.name()))),
     }
 }
-
-/// Writes a table.
-///
-/// # Errors
-/// When the file can't be made.
-pub fn write_table(format: Format, path: &Path, _table: &ops_core::Table) -> Result<u64, StoreError> {
-    Err(unsupported(path, format!("{} files can't be written", format.name())))
-}
