@@ -3,17 +3,11 @@
 //! `UPDATE=1 cargo test -p engine-model --test diagnostics` rewrites them. A case `NAME.yaml` may begin with comment
 //! lines `# set: k=v` and `# params: FILE` for the command line; names starting with `_` are read by other cases.
 
-<<<<<<< HEAD
 use engine_model::diag::{Diagnostic, Report, Sources, Style, codes, github, json, sarif, text};
-use engine_model::spec::{Overrides, TextSource, load};
 use engine_model::spec::workflow::Workflow;
+use engine_model::spec::{Overrides, TextSource, load};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
-=======
-use engine_model::diag::{Report, Sources, Style, text};
-use engine_model::spec::workflow::Workflow;
-use engine_model::spec::{Overrides, TextSource, load};
->>>>>>> main
 use std::path::{Path, PathBuf};
 
 // The registry is filled by the crate `ops`, which the linker drops unless something refers to it.
@@ -78,9 +72,8 @@ fn every_case_gives_its_golden_text() {
 }
 
 /// Codes that need files, shapes or a plan: produced and tested where those are.
-const BEYOND_TEXT: [&str; 12] = [
-    "E0510", "E0511", "E0512", "E0513", "E0514", "E0601", "E0602", "E0603", "E0604", "E0605", "E0801", "W0911",
-];
+const BEYOND_TEXT: [&str; 12] =
+    ["E0510", "E0511", "E0512", "E0513", "E0514", "E0601", "E0602", "E0603", "E0604", "E0605", "E0801", "W0911"];
 
 /// Every code written as a string in the sources of a crate.
 fn codes_in(dir: &Path, out: &mut BTreeSet<String>) {
@@ -228,7 +221,8 @@ fn plain_text_has_no_escape_sequences_and_colour_adds_no_words() {
 
 /// A chain of `n` steps.
 fn chain(n: usize) -> String {
-    let mut s = "version: 1\nparams:\n  sigma: {type: number, default: 1}\ninputs:\n  s0: {path: a.tif}\nsteps:\n".to_owned();
+    let mut s =
+        "version: 1\nparams:\n  sigma: {type: number, default: 1}\ninputs:\n  s0: {path: a.tif}\nsteps:\n".to_owned();
     for i in 1..=n {
         s.push_str(&format!("  s{i}: {{op: gaussian, input: s{}, with: {{sigma: \"${{params.sigma}}\"}}}}\n", i - 1));
     }

@@ -35,9 +35,7 @@ fn schemas_are_up_to_date() {
 #[test]
 fn the_published_schema_checks_what_an_editor_shows() {
     let validator = jsonschema::validator_for(&published()).unwrap();
-    let workflow = |step: Json| {
-        json!({"version": 1, "inputs": {"image": {"path": "a.tif"}}, "steps": {"x": step}, "outputs": {"X": {"from": "x"}}})
-    };
+    let workflow = |step: Json| json!({"version": 1, "inputs": {"image": {"path": "a.tif"}}, "steps": {"x": step}, "outputs": {"X": {"from": "x"}}});
     let valid = |step: Json| validator.is_valid(&workflow(step));
     assert!(valid(json!({"op": "gaussian", "input": "image", "with": {"sigma": 1}})));
     assert!(valid(json!({"op": "gaussian", "input": "image", "with": {"sigma": "${params.sigma}"}})));
@@ -75,7 +73,8 @@ fn shipped_and_golden_workflows_fit_the_published_schema() {
         let text = std::fs::read_to_string(golden.join(name)).unwrap();
         // Read by an independent YAML library, as an editor would.
         let value: Json = serde_yaml::from_str(&text).unwrap();
-        let errors: Vec<String> = validator.iter_errors(&value).map(|e| format!("{}: {e}", e.instance_path())).collect();
+        let errors: Vec<String> =
+            validator.iter_errors(&value).map(|e| format!("{}: {e}", e.instance_path())).collect();
         assert!(errors.is_empty(), "{name}: {errors:?}");
     }
 }

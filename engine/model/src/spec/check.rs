@@ -42,12 +42,26 @@ pub struct Codes {
 }
 
 /// Codes for the structure of the file.
-pub const STRUCTURE: Codes =
-    Codes { unknown: "E0201", missing: "E0202", kind: "E0203", choice: "E0204", bound: "E0205", form: "E0206", word: "key" };
+pub const STRUCTURE: Codes = Codes {
+    unknown: "E0201",
+    missing: "E0202",
+    kind: "E0203",
+    choice: "E0204",
+    bound: "E0205",
+    form: "E0206",
+    word: "key",
+};
 
 /// Codes for an op's parameters.
-pub const PARAMETERS: Codes =
-    Codes { unknown: "E0503", missing: "E0504", kind: "E0505", choice: "E0507", bound: "E0506", form: "E0508", word: "parameter" };
+pub const PARAMETERS: Codes = Codes {
+    unknown: "E0503",
+    missing: "E0504",
+    kind: "E0505",
+    choice: "E0507",
+    bound: "E0506",
+    form: "E0508",
+    word: "parameter",
+};
 
 /// What is checked.
 pub struct Subject<'a> {
@@ -154,7 +168,8 @@ impl Checker<'_> {
                 self.no_branch(&pointer, value, (rule, owner), context, span);
             }
             Violation::OneOfMultipleValid { .. } => {
-                let branches: Vec<&Json> = rule.and_then(Json::as_array).map(|v| v.iter().collect()).unwrap_or_default();
+                let branches: Vec<&Json> =
+                    rule.and_then(Json::as_array).map(|v| v.iter().collect()).unwrap_or_default();
                 let message = match exclusive(&branches) {
                     Some(keys) => {
                         let found = keys.iter().copied().filter(|k| value.get(k).is_some());

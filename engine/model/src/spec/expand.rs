@@ -159,14 +159,13 @@ impl Expansion<'_, '_> {
             // An unknown key that is a misspelt `op` says it already.
             let misspelt = unit.broken.unknown.iter().any(|p| p.starts_with(&format!("{pointer}/")));
             if !(kinds.is_empty() && misspelt) {
-<<<<<<< HEAD
-                let message = format!("step `{}`: expected exactly one of `op`, `use` and `repeat`, found {found}", e.key);
-                self.l.report.push(Diagnostic::new("E0305", e.key_span, message).help(if kinds.is_empty() { "write `op: NAME`" } else { "keep one of them" }));
-=======
                 let message =
                     format!("step `{}`: expected exactly one of `op`, `use` and `repeat`, found {found}", e.key);
-                self.l.report.push(Diagnostic::new("E0305", e.key_span, message).help("write `op: NAME`"));
->>>>>>> main
+                self.l.report.push(Diagnostic::new("E0305", e.key_span, message).help(if kinds.is_empty() {
+                    "write `op: NAME`"
+                } else {
+                    "keep one of them"
+                }));
             }
             return Symbol::Broken;
         };

@@ -135,7 +135,15 @@ impl Loader<'_> {
         let broken = match compiled {
             Ok(schema) => {
                 let name = format!("op `{}`", entry.name);
-                let subject = Subject { node: &node, json: &json, name: &name, at, sources: &self.sources, absent, codes: PARAMETERS };
+                let subject = Subject {
+                    node: &node,
+                    json: &json,
+                    name: &name,
+                    at,
+                    sources: &self.sources,
+                    absent,
+                    codes: PARAMETERS,
+                };
                 check(schema, &subject, &mut self.report)
             }
             Err(e) => {

@@ -81,7 +81,13 @@ pub(super) const CODES: &[Code] = &[
         "when: {param: method, equals: otsuu}",
         "when: {param: method, equals: otsu}",
     ),
-    code("E0501", "unknown op", "No op has that name. `engine ops list` shows them all.", "op: gausian", "op: gaussian"),
+    code(
+        "E0501",
+        "unknown op",
+        "No op has that name. `engine ops list` shows them all.",
+        "op: gausian",
+        "op: gaussian",
+    ),
     code(
         "E0502",
         "inputs of an op",
@@ -96,7 +102,13 @@ pub(super) const CODES: &[Code] = &[
         "with: {sgima: 2}",
         "with: {sigma: 2}",
     ),
-    code("E0504", "missing parameter of an op", "The op can't do without it.", "{op: gaussian, input: a}", "{op: gaussian, input: a, with: {sigma: 2}}"),
+    code(
+        "E0504",
+        "missing parameter of an op",
+        "The op can't do without it.",
+        "{op: gaussian, input: a}",
+        "{op: gaussian, input: a, with: {sigma: 2}}",
+    ),
     code(
         "E0505",
         "parameter of an op of the wrong type",
@@ -104,8 +116,20 @@ pub(super) const CODES: &[Code] = &[
         "with: {truncate: wide}",
         "with: {truncate: 4.0}",
     ),
-    code("E0506", "parameter of an op out of bounds", "The value is too small, too large, too short or too long.", "with: {sigma: -1}", "with: {sigma: 1}"),
-    code("E0507", "not one of an op's choices", "The parameter accepts a few values only; the message lists them.", "with: {boundary: mirorr}", "with: {boundary: mirror}"),
+    code(
+        "E0506",
+        "parameter of an op out of bounds",
+        "The value is too small, too large, too short or too long.",
+        "with: {sigma: -1}",
+        "with: {sigma: 1}",
+    ),
+    code(
+        "E0507",
+        "not one of an op's choices",
+        "The parameter accepts a few values only; the message lists them.",
+        "with: {boundary: mirorr}",
+        "with: {boundary: mirror}",
+    ),
     code(
         "E0508",
         "parameter of an op in no accepted form",
