@@ -1,8 +1,13 @@
 //! The command line: one file for one subcommand.
 
 mod completions;
+mod explain;
+mod init;
+mod ops;
 mod plan;
 pub mod run;
+mod schema;
+mod validate;
 
 use clap::{Parser, Subcommand};
 
@@ -23,6 +28,16 @@ enum Command {
     Run(run::RunArgs),
     /// Show how a workflow would be executed, and how much memory that takes.
     Plan(plan::PlanArgs),
+    /// Check workflows without running them.
+    Validate(validate::ValidateArgs),
+    /// Explain a diagnostic code.
+    Explain(explain::ExplainArgs),
+    /// List the ops, or print the manual of one.
+    Ops(ops::OpsArgs),
+    /// Print or write the JSON Schemas of the workflow language.
+    Schema(schema::SchemaArgs),
+    /// Write a workflow to start from.
+    Init(init::InitArgs),
     /// Print a shell completion script.
     Completions(completions::CompletionsArgs),
 }
@@ -32,6 +47,11 @@ pub fn main() -> u8 {
     match Cli::parse().command {
         Command::Run(a) => run::run(&a),
         Command::Plan(a) => plan::run(&a),
+        Command::Validate(a) => validate::run(&a),
+        Command::Explain(a) => explain::run(&a),
+        Command::Ops(a) => ops::run(&a),
+        Command::Schema(a) => schema::run(&a),
+        Command::Init(a) => init::run(&a),
         Command::Completions(a) => completions::run(&a),
     }
 }

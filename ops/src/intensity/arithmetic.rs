@@ -98,7 +98,7 @@ register_op!(Arithmetic {
         InputSpec { name: "b", kind: InputKind::Array, doc: "The second operand, of the same shape and axes." },
     ],
     makes_table: false,
-    example: "difference: {op: arithmetic, input: {a: image, b: background}, with: {operation: subtract}}",
+    example: "difference: {op: arithmetic, inputs: {a: image, b: background}, with: {operation: subtract}}",
     cases: cases,
 });
 

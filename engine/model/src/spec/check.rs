@@ -1,10 +1,10 @@
 //! JSON Schema violations as diagnostics: every one of them, at its own position, with what to write instead.
 
-use super::names::{list, nearest};
+use super::names::{list, nearest, place};
 use super::scalar::Plain;
 use super::tree::{Kind, Node, describe};
 use super::workflow::SpannedJson;
-use crate::diag::{Diagnostic, Report, Span};
+use crate::diag::{Diagnostic, Report, Sources, Span};
 use jsonschema::error::ValidationErrorKind as Violation;
 use jsonschema::{ValidationError, Validator};
 use serde_json::Value as Json;
@@ -37,15 +37,31 @@ pub struct Codes {
     choice: &'static str,
     bound: &'static str,
     form: &'static str,
+    /// What a key is called.
+    word: &'static str,
 }
 
 /// Codes for the structure of the file.
-pub const STRUCTURE: Codes =
-    Codes { unknown: "E0201", missing: "E0202", kind: "E0203", choice: "E0204", bound: "E0205", form: "E0206" };
+pub const STRUCTURE: Codes = Codes {
+    unknown: "E0201",
+    missing: "E0202",
+    kind: "E0203",
+    choice: "E0204",
+    bound: "E0205",
+    form: "E0206",
+    word: "key",
+};
 
 /// Codes for an op's parameters.
-pub const PARAMETERS: Codes =
-    Codes { unknown: "E0503", missing: "E0504", kind: "E0505", choice: "E0507", bound: "E0506", form: "E0508" };
+pub const PARAMETERS: Codes = Codes {
+    unknown: "E0503",
+    missing: "E0504",
+    kind: "E0505",
+    choice: "E0507",
+    bound: "E0506",
+    form: "E0508",
+    word: "parameter",
+};
 
 /// What is checked.
 pub struct Subject<'a> {
@@ -57,6 +73,10 @@ pub struct Subject<'a> {
     pub name: &'a str,
     /// Where a missing key of the whole is reported.
     pub at: Span,
+    /// The texts, to say where a substituted value comes from.
+    pub sources: &'a Sources,
+    /// The key that would hold the whole, where it is not written at all.
+    pub absent: Option<&'a str>,
     /// The codes.
     pub codes: Codes,
 }
@@ -130,7 +150,11 @@ impl Checker<'_> {
                 if let Some(doc) = owner.and_then(|o| documentation(o, key)) {
                     d = d.note(format!("`{key}`: {doc}"));
                 }
-                self.push(&pointer, d.help(format!("add `{key}:`")));
+                let help = match self.subject.absent.filter(|_| pointer.is_empty()) {
+                    Some(whole) => format!("add `{whole}: {{{key}: …}}`"),
+                    None => format!("add `{key}:`"),
+                };
+                self.push(&pointer, d.help(help));
             }
             Violation::Type { .. } => self.wrong_kind(&pointer, value, owner, span),
             Violation::Enum { options } => {
@@ -141,7 +165,20 @@ impl Checker<'_> {
                 self.wrong_choice(&pointer, value, &[Json::clone(expected_value)], span);
             }
             Violation::OneOfNotValid { context } | Violation::AnyOf { context } => {
-                self.no_branch(&pointer, value, rule, context, span);
+                self.no_branch(&pointer, value, (rule, owner), context, span);
+            }
+            Violation::OneOfMultipleValid { .. } => {
+                let branches: Vec<&Json> =
+                    rule.and_then(Json::as_array).map(|v| v.iter().collect()).unwrap_or_default();
+                let message = match exclusive(&branches) {
+                    Some(keys) => {
+                        let found = keys.iter().copied().filter(|k| value.get(k).is_some());
+                        let (keys, found) = (list(keys.iter().copied()), list(found));
+                        format!("{}: expected exactly one of {keys}, found {found}", self.place(&pointer))
+                    }
+                    None => format!("{}: expected one form, found {}", self.place(&pointer), describe(value)),
+                };
+                self.push(&pointer, Diagnostic::new(codes.form, span, message).help("keep one of them"));
             }
             other => {
                 let expected = bound(other, value).unwrap_or_else(|| e.to_string());
@@ -163,7 +200,10 @@ impl Checker<'_> {
         }
     }
 
-    fn push(&mut self, pointer: &str, d: Diagnostic) {
+    fn push(&mut self, pointer: &str, mut d: Diagnostic) {
+        if let Some(n) = node_at(self.subject.node, pointer).filter(|n| n.span != n.origin) {
+            d.notes.push(format!("the value comes from {}", place(self.subject.sources, n.origin)));
+        }
         self.broken.values.insert(pointer.to_owned());
         self.report.push(d);
     }
@@ -205,7 +245,7 @@ impl Checker<'_> {
             .and_then(Json::as_object)
             .map(|o| o.keys().map(String::as_str).collect())
             .unwrap_or_default();
-        let message = format!("{} has no key `{key}`", self.place(pointer));
+        let message = format!("{} has no {} `{key}`", self.place(pointer), self.subject.codes.word);
         let d = Diagnostic::new(self.subject.codes.unknown, span, message).label("unknown");
         let taken = |name: &str| self.subject.json.keys.contains_key(&format!("{pointer}/{name}"));
         let d = match nearest(key, known.iter().copied()) {
@@ -214,7 +254,7 @@ impl Checker<'_> {
                 d.help(format!("parameters of the op go under `with:`; the keys of a step are {}", list(known)))
             }
             _ if known.is_empty() => d.help("remove it: nothing is accepted here"),
-            _ => d.help(format!("the keys are {}", list(known))),
+            _ => d.help(format!("the {}s are {}", self.subject.codes.word, list(known))),
         };
         self.broken.unknown.insert(at);
         self.report.push(d);
@@ -257,6 +297,7 @@ impl Checker<'_> {
             match near {
                 Some(name) if own => d.help(format!("did you mean `{name}`?")).fix(span, name),
                 Some(name) => d.help(format!("did you mean `{name}`?")),
+                None if value.is_null() => d.help("write a value, or remove the key"),
                 None => d,
             },
         );
@@ -267,7 +308,7 @@ impl Checker<'_> {
         &mut self,
         pointer: &str,
         value: &Json,
-        rule: Option<&Json>,
+        (rule, owner): (Option<&Json>, Option<&Json>),
         context: &[Vec<ValidationError<'static>>],
         span: Span,
     ) {
@@ -289,9 +330,21 @@ impl Checker<'_> {
         {
             return self.wrong_choice(pointer, value, &choices, span);
         }
+        if let (Some(keys), true) = (exclusive(&branches), value.is_object()) {
+            let keys = list(keys.iter().copied());
+            let message = format!("{}: expected exactly one of {keys}, found none", self.place(pointer));
+            return self.push(pointer, Diagnostic::new(self.subject.codes.form, span, message).help("add one of them"));
+        }
         let forms: Vec<String> = branches.iter().map(|b| form(b)).collect();
         let message = format!("{}: expected {}, found {}", self.place(pointer), forms.join(" or "), describe(value));
         let d = Diagnostic::new(self.subject.codes.form, span, message);
+        let all: Vec<&str> = branches.iter().flat_map(|b| kinds(b)).collect();
+        let own = node_at(self.subject.node, pointer).is_some_and(|n| n.span == n.origin);
+        let d = match retyped(value, &all).filter(|_| own) {
+            Some((text, help)) => d.help(help).fix(span, text),
+            None => d,
+        };
+        let d = if pointer.is_empty() { d } else { self.with_doc(d, pointer, owner) };
         self.push(pointer, d);
     }
 }
@@ -301,23 +354,32 @@ fn bound(kind: &Violation, value: &Json) -> Option<String> {
     let found = describe(value);
     let length = value.as_array().map(Vec::len).or_else(|| value.as_str().map(|s| s.chars().count()));
     let length = length.or_else(|| value.as_object().map(serde_json::Map::len)).unwrap_or_default();
+    let count = |n: &u64, one: &str, many: &str| format!("{n} {}", if *n == 1 { one } else { many });
+    let elements = |n: &u64| count(n, "element", "elements");
+    let characters = |n: &u64| count(n, "character", "characters");
+    let entries = |n: &u64| count(n, "entry", "entries");
     Some(match kind {
-        Violation::Minimum { limit } => format!("expected at least {limit}, found {found}"),
-        Violation::Maximum { limit } => format!("expected at most {limit}, found {found}"),
-        Violation::ExclusiveMinimum { limit } => format!("expected more than {limit}, found {found}"),
-        Violation::ExclusiveMaximum { limit } => format!("expected less than {limit}, found {found}"),
-        Violation::MinItems { limit } => format!("expected at least {limit} elements, found {length}"),
-        Violation::MaxItems { limit } => format!("expected at most {limit} elements, found {length}"),
+        Violation::Minimum { limit } => format!("expected at least {}, found {found}", plain(limit)),
+        Violation::Maximum { limit } => format!("expected at most {}, found {found}", plain(limit)),
+        Violation::ExclusiveMinimum { limit } => format!("expected more than {}, found {found}", plain(limit)),
+        Violation::ExclusiveMaximum { limit } => format!("expected less than {}, found {found}", plain(limit)),
+        Violation::MinItems { limit } => format!("expected at least {}, found {length}", elements(limit)),
+        Violation::MaxItems { limit } => format!("expected at most {}, found {length}", elements(limit)),
         Violation::AdditionalItems { limit } => format!("expected {limit} elements, found {length}"),
-        Violation::MinLength { limit } => format!("expected at least {limit} characters, found {length}"),
-        Violation::MaxLength { limit } => format!("expected at most {limit} characters, found {length}"),
-        Violation::MinProperties { limit } => format!("expected at least {limit} entries, found {length}"),
-        Violation::MaxProperties { limit } => format!("expected at most {limit} entries, found {length}"),
+        Violation::MinLength { limit } => format!("expected at least {}, found {length}", characters(limit)),
+        Violation::MaxLength { limit } => format!("expected at most {}, found {length}", characters(limit)),
+        Violation::MinProperties { limit } => format!("expected at least {}, found {length}", entries(limit)),
+        Violation::MaxProperties { limit } => format!("expected at most {}, found {length}", entries(limit)),
         Violation::MultipleOf { multiple_of } => format!("expected a multiple of {multiple_of}, found {found}"),
         Violation::UniqueItems => "expected every element once, found one twice".into(),
         Violation::Pattern { pattern } => format!("expected text that matches `{pattern}`, found {found}"),
         _ => return None,
     })
+}
+
+/// A limit as a user would write it.
+fn plain(limit: &Json) -> String {
+    limit.as_f64().map_or_else(|| limit.to_string(), |v| v.to_string())
 }
 
 /// The text that a value becomes when its type is mended, and the advice.
@@ -391,6 +453,17 @@ fn meant(schema: &Json, value: &Json) -> bool {
         _ => true,
     };
     of_kind && has_keys && (literals(schema).is_empty() || !value.is_string())
+}
+
+/// The keys of forms that are told apart by one required key each and nothing else.
+fn exclusive<'a>(branches: &[&'a Json]) -> Option<Vec<&'a str>> {
+    branches
+        .iter()
+        .map(|b| match (b.as_object()?.len(), b.get("required")?.as_array()?.as_slice()) {
+            (1, [one]) => one.as_str(),
+            _ => None,
+        })
+        .collect()
 }
 
 /// A form in words.

@@ -62,8 +62,11 @@ pub(super) fn workflow(l: &mut Loader<'_>, mut unit: Unit, path: &Path) -> Optio
     let (steps, links) = e.resolve_steps();
     resolve::cycles(&links, &mut e.l.report);
     let written: Vec<&str> = outputs.iter().map(|o| o.from.value.as_str()).collect();
-    e.unused(&unit, scope, &links, &written);
     outputs::formats(e.l, &outputs, &steps);
+    // What is wrong elsewhere makes things look unused, so these warnings wait until nothing is.
+    if !e.l.report.has_errors() {
+        e.unused(&unit, scope, &links, &written);
+    }
     let name = unit.root.get("name").and_then(Node::text).map(str::to_owned);
     let stem = || path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
     Some(Workflow {
@@ -158,7 +161,11 @@ impl Expansion<'_, '_> {
             if !(kinds.is_empty() && misspelt) {
                 let message =
                     format!("step `{}`: expected exactly one of `op`, `use` and `repeat`, found {found}", e.key);
-                self.l.report.push(Diagnostic::new("E0305", e.key_span, message).help("write `op: NAME`"));
+                self.l.report.push(Diagnostic::new("E0305", e.key_span, message).help(if kinds.is_empty() {
+                    "write `op: NAME`"
+                } else {
+                    "keep one of them"
+                }));
             }
             return Symbol::Broken;
         };
@@ -350,7 +357,8 @@ impl Expansion<'_, '_> {
                     }
                     let message = format!("the workflow used by `{}` has no input `{}`", e.key, port.value);
                     let d = Diagnostic::new("E0309", port.span, message);
-                    self.l.report.push(match nearest(&port.value, names()) {
+                    let free = names().filter(|n| !given.iter().any(|(p, _)| p.value == *n));
+                    self.l.report.push(match nearest(&port.value, free) {
                         Some(near) => d.help(format!("did you mean `{near}`?")).fix(port.span, near),
                         None => d.help(format!("its inputs are {}", list(names()))),
                     });

@@ -130,11 +130,20 @@ impl Loader<'_> {
         };
         let json = node.to_spanned();
         let at = written.map_or(op.span, |e| e.key_span);
+        let absent = written.is_none().then_some("with");
         let compiled = self.schemas.entry(entry.name).or_insert_with(|| Compiled::new(schema::of_op(entry)));
         let broken = match compiled {
             Ok(schema) => {
                 let name = format!("op `{}`", entry.name);
-                let subject = Subject { node: &node, json: &json, name: &name, at, codes: PARAMETERS };
+                let subject = Subject {
+                    node: &node,
+                    json: &json,
+                    name: &name,
+                    at,
+                    sources: &self.sources,
+                    absent,
+                    codes: PARAMETERS,
+                };
                 check(schema, &subject, &mut self.report)
             }
             Err(e) => {

@@ -5,7 +5,7 @@ use super::expand::Expansion;
 use super::file::{OutputFile, TestFile};
 use super::names::{list, nearest, place};
 use super::resolve::Ref;
-use super::tree::{Node, escape};
+use super::tree::{Entry, Node, escape};
 use super::unit::Unit;
 use super::workflow::{Format, OutputDecl, Spanned, StepDecl, TestDecl};
 use crate::diag::{Diagnostic, Span};
@@ -144,7 +144,7 @@ pub(super) fn tests(l: &mut Loader<'_>, unit: &Unit) -> Vec<TestDecl> {
                 }
                 None => {
                     let known = unit.params.declared.keys().map(String::as_str);
-                    unknown(l, "E0406", "parameter", &e.key, e.key_span, known.collect());
+                    unknown(l, "E0406", "parameter", e, node.get("params"), known.collect());
                 }
             }
         }
@@ -152,7 +152,7 @@ pub(super) fn tests(l: &mut Loader<'_>, unit: &Unit) -> Vec<TestDecl> {
         for e in expected.map(Node::entries).unwrap_or_default() {
             let known: Vec<&str> = unit.entries("outputs").iter().map(|o| o.key.as_str()).collect();
             if !known.contains(&e.key.as_str()) {
-                unknown(l, "E0706", "output", &e.key, e.key_span, known);
+                unknown(l, "E0706", "output", e, expected, known);
             }
         }
         let Some(file) = unit.read::<TestFile>(&format!("/tests/{i}")) else { continue };
@@ -163,10 +163,12 @@ pub(super) fn tests(l: &mut Loader<'_>, unit: &Unit) -> Vec<TestDecl> {
     out
 }
 
-fn unknown(l: &mut Loader<'_>, code: &'static str, what: &str, key: &str, span: Span, known: Vec<&str>) {
-    let d = Diagnostic::new(code, span, format!("the workflow has no {what} `{key}`"));
-    l.report.push(match nearest(key, known.iter().copied()) {
-        Some(near) => d.help(format!("did you mean `{near}`?")).fix(span, near),
+/// Refuses a key of `siblings` that names nothing.
+fn unknown(l: &mut Loader<'_>, code: &'static str, what: &str, e: &Entry, siblings: Option<&Node>, known: Vec<&str>) {
+    let d = Diagnostic::new(code, e.key_span, format!("the workflow has no {what} `{}`", e.key));
+    let free = known.iter().copied().filter(|k| siblings.is_none_or(|s| s.get(k).is_none()));
+    l.report.push(match nearest(&e.key, free) {
+        Some(near) => d.help(format!("did you mean `{near}`?")).fix(e.key_span, near),
         None => d.help(format!("there are {}", list(known))),
     });
 }

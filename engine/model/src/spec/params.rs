@@ -67,9 +67,10 @@ impl Params {
                 let known = params.declared.keys().map(String::as_str);
                 let message = format!("the workflow has no parameter `{}`", g.name.value);
                 let d = Diagnostic::new("E0406", g.name.span, message);
+                let free = |name: &&str| !given.iter().any(|other| other.name.value == *name);
                 report.push(match nearest(&g.name.value, known.clone()) {
-                    Some(name) => d.help(format!("did you mean `{name}`?")).fix(g.name.span, name),
-                    None => d.help(format!("the parameters are {}", list(known))),
+                    Some(name) if free(&name) => d.help(format!("did you mean `{name}`?")).fix(g.name.span, name),
+                    _ => d.help(format!("the parameters are {}", list(known))),
                 });
             }
         }

@@ -24,6 +24,10 @@ pub fn of_op(entry: &OpEntry) -> Json {
 /// The schema editors use: `with:` is checked for the step's op, and references are accepted.
 pub fn published(ops: &[&OpEntry]) -> Json {
     let mut root = structural();
+    // The first use of a recursive type is inlined; steps of every depth are checked by the one that ops are added to.
+    if let Some(step) = root.pointer_mut("/properties/steps/additionalProperties") {
+        *step = json!({"$ref": "#/$defs/StepFile"});
+    }
     for part in ["inputs", "steps", "outputs", "run"] {
         if let Some(schema) = root.pointer_mut(&format!("/properties/{part}")) {
             inside(schema);
@@ -174,4 +178,12 @@ fn strip_null(schema: &mut Json) {
         }
         _ => {}
     }
+}
+
+/// Every published schema: its path below `schemas/` and its text.
+pub fn files(ops: &[&OpEntry]) -> Vec<(String, String)> {
+    let text = |json: &Json| format!("{json:#}\n");
+    let mut out = vec![("workflow.schema.json".to_owned(), text(&published(ops)))];
+    out.extend(ops.iter().map(|e| (format!("ops/{}.json", e.name), text(&of_op(e)))));
+    out
 }

@@ -81,7 +81,15 @@ impl Loader<'_> {
         let at = Span { end: root.span.start, ..root.span };
         match SCHEMA.get_or_init(|| Compiled::new(schema::structural())) {
             Ok(schema) => {
-                let subject = Subject { node: root, json, name: "the workflow", at, codes: STRUCTURE };
+                let subject = Subject {
+                    node: root,
+                    json,
+                    name: "the workflow",
+                    at,
+                    sources: &self.sources,
+                    absent: None,
+                    codes: STRUCTURE,
+                };
                 check(schema, &subject, &mut self.report)
             }
             Err(e) => {

@@ -126,6 +126,7 @@ impl<'a> Builder<'a> {
                 }
                 let mut node = self.scalar(&value, style, span);
                 node.refused |= tagged;
+                self.nodes += 1;
                 return self.value(node, anchor, 1, matches!(style, ScalarStyle::Plain));
             }
             Event::SequenceStart(anchor, tag) => return self.open(start, anchor, tag.is_some(), false, span),
@@ -136,6 +137,7 @@ impl<'a> Builder<'a> {
                     self.report.push(Diagnostic::new("E0110", span, "an alias stands inside the value it names"));
                     return false;
                 };
+                self.nodes += size;
                 return self.value(node, 0, size, false);
             }
             _ => {}
@@ -147,6 +149,7 @@ impl<'a> Builder<'a> {
         if tagged {
             self.refuse_tag(span);
         }
+        self.nodes += 1;
         if self.stack.len() >= MAX_DEPTH {
             let message = format!("expected at most {MAX_DEPTH} levels of nesting, found more");
             self.report.push(Diagnostic::new("E0108", span, message));
@@ -182,7 +185,6 @@ impl<'a> Builder<'a> {
 
     /// A value is whole: it becomes a key, a value, an element or the root.
     fn value(&mut self, node: Node, anchor: usize, size: usize, plain: bool) -> bool {
-        self.nodes += size;
         if self.nodes > MAX_NODES {
             let message = format!("expected at most {MAX_NODES} values with aliases expanded, found more");
             self.report.push(Diagnostic::new("E0108", node.span, message).help("write fewer aliases of aliases"));
