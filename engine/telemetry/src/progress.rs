@@ -238,7 +238,7 @@ impl Count {
     }
 
     /// The last line.
-    fn summary(&self) -> String {
+    fn summary(&mut self) -> String {
         let (status, passed) = match (&self.end, &self.header) {
             (Some(end), Some(header)) => {
                 let status = match end.status {
@@ -246,6 +246,8 @@ impl Count {
                     RunStatus::Failed => "failed",
                     RunStatus::Interrupted => "interrupted",
                 };
+                // Events may have been dropped; the end knows.
+                (self.tasks, self.failed) = (end.tasks_ok + end.tasks_failed, end.tasks_failed);
                 (status, end.stop.saturating_sub(header.start) as f64 / 1e9)
             }
             _ => ("ended early", self.started.elapsed().as_secs_f64()),
@@ -299,10 +301,8 @@ impl Subscriber for Progress {
         }
     }
 
-    fn finish(&mut self, dropped: u64) -> Vec<String> {
+    fn finish(&mut self, _dropped: u64) -> Vec<String> {
         if self.count.header.is_some() {
-            // What was not seen was done all the same.
-            self.count.tasks += dropped;
             let summary = self.count.summary();
             match &mut self.display {
                 Display::Bar(bar, _) => {
