@@ -12,6 +12,7 @@ use engine_runtime::event::{Event, TaskRecord};
 use engine_telemetry::otel::{Otel, OtlpConfig, Stats};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -280,4 +281,50 @@ fn a_receiver_that_starts_late_gets_everything() {
     }
     assert_eq!(bus.finish(), Vec::<String>::new());
     assert_eq!(received(&receiver, span_count(2_000)).len() as u64, span_count(2_000));
+}
+
+/// A receiver that says 503 to the first `refusals` requests and 200 to all others.
+fn refusing(refusals: u32) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let mut left = refusals;
+        for stream in listener.incoming() {
+            let mut stream = BufReader::new(stream.unwrap());
+            let mut length = 0;
+            loop {
+                let mut line = String::new();
+                stream.read_line(&mut line).unwrap();
+                if let Some((name, value)) = line.split_once(':')
+                    && name.eq_ignore_ascii_case("content-length")
+                {
+                    length = value.trim().parse().unwrap();
+                }
+                if line.trim().is_empty() {
+                    break;
+                }
+            }
+            stream.read_exact(&mut vec![0; length]).unwrap();
+            let status = if left > 0 { "503 Busy" } else { "200 OK" };
+            left = left.saturating_sub(1);
+            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            stream.get_mut().write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    port
+}
+
+/// Six refusals cost the tasks of one request; their stages go with the last one.
+#[test]
+fn stages_and_the_run_arrive_though_tasks_were_refused() {
+    let (warnings, stats, _) = run(config(&format!("127.0.0.1:{}", refusing(6)), &[]), 100);
+    assert_eq!((stats.emitted(), stats.exported(), stats.failed()), (span_count(100), 3, span_count(100) - 3));
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].contains("503"), "{warnings:?}");
+}
+
+#[test]
+fn a_receiver_that_is_busy_for_a_moment_gets_everything() {
+    let (warnings, stats, _) = run(config(&format!("127.0.0.1:{}", refusing(3)), &[]), 100);
+    assert_eq!((stats.exported(), warnings.len()), (span_count(100), 0));
 }
