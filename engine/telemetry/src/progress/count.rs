@@ -8,6 +8,8 @@ use std::time::Instant;
 
 /// Time in which an old rate has lost two thirds of its weight, in seconds.
 const MEMORY: f64 = 5.0;
+/// Shortest time a rate is taken over, in seconds.
+const SHORTEST: f64 = 0.05;
 
 /// What has happened so far.
 pub(super) struct Count {
@@ -23,23 +25,26 @@ pub(super) struct Count {
     pub(super) end: Option<RunEnd>,
 }
 
-/// A rate that forgets.
+/// A rate that forgets: an average with weights that fall off by `e` every [`MEMORY`] seconds.
+#[derive(Default)]
 pub(super) struct Rate {
-    pub(super) at: f64,
-    pub(super) done: u64,
-    pub(super) value: Option<f64>,
+    at: f64,
+    done: u64,
+    /// The weighted sum, of weights that do not add up to one in the beginning.
+    sum: f64,
+    value: Option<f64>,
 }
 
 impl Rate {
     /// Takes note of how much was done how many seconds after the start.
     pub(super) fn update(&mut self, done: u64, at: f64) {
         let passed = at - self.at;
-        if passed <= 0.0 {
+        if passed < SHORTEST {
             return;
         }
         let now = done.saturating_sub(self.done) as f64 / passed;
-        let weight = 1.0 - (-passed / MEMORY).exp();
-        self.value = Some(self.value.map_or(now, |old| old + weight * (now - old)));
+        self.sum += (1.0 - (-passed / MEMORY).exp()) * (now - self.sum);
+        self.value = Some(self.sum / (1.0 - (-at / MEMORY).exp()));
         (self.at, self.done) = (at, done);
     }
 }
@@ -55,7 +60,7 @@ impl Count {
             items_failed: 0,
             bytes: 0,
             active: BTreeSet::new(),
-            rate: Rate { at: 0.0, done: 0, value: None },
+            rate: Rate::default(),
             end: None,
         }
     }
@@ -155,12 +160,26 @@ mod tests {
 
     #[test]
     fn an_old_rate_fades() {
-        let mut rate = Rate { at: 0.0, done: 0, value: None };
+        let mut rate = Rate::default();
         rate.update(100, 1.0);
-        assert_eq!(rate.value, Some(100.0));
+        assert!((rate.value.unwrap() - 100.0).abs() < 1e-9, "{:?}", rate.value);
         (2..60).for_each(|second| rate.update(100 + (second - 1) * 10, second as f64));
         assert!((rate.value.unwrap() - 10.0).abs() < 0.1, "{:?}", rate.value);
         rate.update(1_000_000, 59.0);
         assert!(rate.value.unwrap() < 11.0, "no time passed");
+    }
+
+    /// A burst that was seen for a moment counts for that moment only.
+    #[test]
+    fn the_first_moment_does_not_rule_the_first_seconds() {
+        let mut rate = Rate::default();
+        rate.update(1_000, 0.000_1);
+        assert_eq!(rate.value, None);
+        rate.update(1_000, 0.1);
+        rate.update(1_010, 1.0);
+        let mean = 1_010.0 / 1.0;
+        assert!((rate.value.unwrap() - mean).abs() < 0.2 * mean, "{:?}", rate.value);
+        rate.update(1_020, 2.0);
+        assert!(rate.value.unwrap() < 600.0, "{:?}", rate.value);
     }
 }

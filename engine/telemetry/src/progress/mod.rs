@@ -120,9 +120,9 @@ fn style(known: bool, plain: bool) -> ProgressStyle {
 /// What the bar shows, by whether the end is known and colours are not wanted.
 fn template(known: bool, plain: bool) -> &'static str {
     match (known, plain) {
-        (true, false) => "{bar:30.cyan/dim} {percent:>3} % {human_pos}/{human_len} {msg}",
-        (true, true) => "{bar:30} {percent:>3} % {human_pos}/{human_len} {msg}",
-        (false, _) => "{spinner} {human_pos} {msg}",
+        (true, false) => "{bar:30.cyan/dim} {percent:>3} % {human_pos}/{human_len} {wide_msg}",
+        (true, true) => "{bar:30} {percent:>3} % {human_pos}/{human_len} {wide_msg}",
+        (false, _) => "{spinner} {human_pos} {wide_msg}",
     }
 }
 
@@ -207,7 +207,7 @@ mod tests {
         let out = Shared::default();
         let mut progress = Progress::lines(Box::new(out.clone()));
         fake::run(Path::new("/x"), 1000).take(2 + 500 + 2 + 100).for_each(|event| progress.on_event(&event));
-        progress.count.rate = count::Rate { at: 10.0, done: 600, value: Some(20.0) };
+        progress.count.rate.update(600, 30.0);
         assert_eq!(progress.count.line(), "600/1000 tasks (60 %), 20.0 tasks/s, 20 s left, 400 KiB written, in labels");
         progress.on_event(&Event::Warning("max equals min".into()));
         assert_eq!(lines(&out), ["warning: max equals min"]);
