@@ -16,7 +16,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 /// Spans of a fake run of `tasks` tasks: run, stages, tasks, ops.
@@ -283,15 +283,16 @@ fn a_receiver_that_starts_late_gets_everything() {
     assert_eq!(received(&receiver, span_count(2_000)).len() as u64, span_count(2_000));
 }
 
-/// A receiver that says 503 to the first `refusals` requests and 200 to all others.
-fn refusing(refusals: u32) -> u16 {
+/// A receiver that says 503 to the first `refusals` requests and 200 to all others; and the headers it gets.
+fn refusing(refusals: u32) -> (u16, mpsc::Receiver<String>) {
+    let (tell, headers) = mpsc::channel();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
         let mut left = refusals;
         for stream in listener.incoming() {
             let mut stream = BufReader::new(stream.unwrap());
-            let mut length = 0;
+            let (mut length, mut head) = (0, String::new());
             loop {
                 let mut line = String::new();
                 stream.read_line(&mut line).unwrap();
@@ -300,24 +301,27 @@ fn refusing(refusals: u32) -> u16 {
                 {
                     length = value.trim().parse().unwrap();
                 }
+                head.push_str(&line.to_ascii_lowercase());
                 if line.trim().is_empty() {
                     break;
                 }
             }
             stream.read_exact(&mut vec![0; length]).unwrap();
+            // Not every test looks at them.
+            let _ = tell.send(head);
             let status = if left > 0 { "503 Busy" } else { "200 OK" };
             left = left.saturating_sub(1);
             let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
             stream.get_mut().write_all(answer.as_bytes()).unwrap();
         }
     });
-    port
+    (port, headers)
 }
 
 /// Six refusals cost the tasks of one request; their stages go with the last one.
 #[test]
 fn stages_and_the_run_arrive_though_tasks_were_refused() {
-    let (warnings, stats, _) = run(config(&format!("127.0.0.1:{}", refusing(6)), &[]), 100);
+    let (warnings, stats, _) = run(config(&format!("127.0.0.1:{}", refusing(6).0), &[]), 100);
     assert_eq!((stats.emitted(), stats.exported(), stats.failed()), (span_count(100), 3, span_count(100) - 3));
     assert_eq!(warnings.len(), 1);
     assert!(warnings[0].contains("503"), "{warnings:?}");
@@ -325,6 +329,33 @@ fn stages_and_the_run_arrive_though_tasks_were_refused() {
 
 #[test]
 fn a_receiver_that_is_busy_for_a_moment_gets_everything() {
-    let (warnings, stats, _) = run(config(&format!("127.0.0.1:{}", refusing(3)), &[]), 100);
+    let (warnings, stats, _) = run(config(&format!("127.0.0.1:{}", refusing(3).0), &[]), 100);
     assert_eq!((stats.exported(), warnings.len()), (span_count(100), 0));
+}
+
+/// The process whose environment the exporter reads; does nothing in an ordinary run of the tests.
+#[test]
+fn child() {
+    let Ok(port) = std::env::var("ENGINE_TEST_OTLP_PORT") else { return };
+    let (warnings, stats, _) = run(config(&format!("127.0.0.1:{port}"), &[]), 10);
+    assert_eq!((stats.exported(), warnings), (span_count(10), Vec::new()));
+}
+
+#[test]
+fn headers_and_compression_come_from_the_environment() {
+    let (port, headers) = refusing(0);
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["child", "--exact"])
+        .env("ENGINE_TEST_OTLP_PORT", port.to_string())
+        .env("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20abc")
+        .env("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let head = headers.recv().unwrap();
+    assert!(head.starts_with("post /v1/traces "), "{head}");
+    assert!(head.contains("authorization: bearer abc"), "{head}");
+    assert!(head.contains("content-encoding: gzip"), "{head}");
+    assert!(head.contains("content-type: application/x-protobuf"), "{head}");
 }
