@@ -46,7 +46,12 @@ struct Receiver {
 impl Receiver {
     fn start(dir: &Path, verbosity: &str) -> Option<Self> {
         let Some(agent) = agent() else {
-            eprintln!("SKIPPED: no receiver: neither ENGINE_TEST_ROTEL nor ENGINE_TEST_PYTHON (with rotel) is set");
+            // Past the capture of the test harness, so that it is seen.
+            writeln!(
+                std::io::stderr(),
+                "SKIPPED: no receiver: set ENGINE_TEST_ROTEL, or ENGINE_TEST_PYTHON with rotel"
+            )
+            .unwrap();
             return None;
         };
         let (grpc, http) = (free_port(), free_port());
