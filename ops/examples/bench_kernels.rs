@@ -1,4 +1,4 @@
-//! Times kernels on one thread: `cargo run --release -p ops --example bench_kernels`.
+//! Times kernels on one thread: `cargo run --release -p ops --example bench_kernels [label [blobs]]`.
 //!
 //! Each op is lowered and its maps run block by block on a 1500 x 1500 image, as the runtime would: extended blocks are
 //! assembled, then computed. Prints the best of several runs in nanoseconds per pixel, with and without assembling.
@@ -66,7 +66,7 @@ fn map_of(g: &ops_core::Lowering, name: &str) -> std::sync::Arc<dyn Map> {
 
 fn best(name: &str, map: &dyn Map, inputs: &[&Array], values: &[ops_core::Value], edge: u64) {
     let pool = Pool::keeping(1 << 30);
-    let runs = (0..9).map(|_| {
+    let runs = (0..25).map(|_| {
         let (_, a, c) = timed(map, inputs, values, edge, &pool);
         (c, a)
     });
@@ -88,6 +88,9 @@ fn labels(edge: u64) {
     for (name, mask) in
         [("noise 0.1", noise(0.1)), ("noise 0.5", noise(0.5)), ("noise 0.6", noise(0.6)), ("blobs", blobs)]
     {
+        if std::env::args().nth(2).is_some_and(|only| only != name) {
+            continue;
+        }
         for connectivity in [1, 2] {
             let g = lowered("label", json!({"connectivity": connectivity}), &mask);
             let name = format!("label {name}, connectivity {connectivity}, blocks {edge}");
@@ -101,7 +104,7 @@ fn labels(edge: u64) {
                 panic!("no join")
             };
             let (time, value) =
-                (0..5).map(|_| reduced(join.as_ref(), &local, edge, &pool)).min_by_key(|r| r.0).expect("a run");
+                (0..25).map(|_| reduced(join.as_ref(), &local, edge, &pool)).min_by_key(|r| r.0).expect("a run");
             println!("{:<52} {:>7.2} ns/px", format!("{name} join"), per(time, &local));
             best(&format!("{name} number"), map_of(&g, "label.number").as_ref(), &[&local], &[value], edge);
         }
@@ -141,7 +144,13 @@ fn main() {
     let noise = image(DType::Float64, |r| r.unit() * 255.0);
     let bytes = image(DType::UInt8, |r| r.unit() * 255.0);
     for edge in [256, 512] {
-        labels(edge);
+        let wanted = |name: &str| std::env::args().nth(1).is_none_or(|only| only == name);
+        if wanted("label") {
+            labels(edge);
+        }
+        if !wanted("gaussian") {
+            continue;
+        }
         for sigma in [1.0, 3.0] {
             for (dtype, input) in [("float64", &noise), ("uint8", &bytes)] {
                 let g = lowered("gaussian", json!({"sigma": sigma}), input);

@@ -55,13 +55,33 @@ pub(crate) fn widened<S: Element>(v: S) -> i64 {
     (v.order_key() as i64).wrapping_add(offset(S::DTYPE))
 }
 
+/// 1.5 * 2^52: added to a float64 below 2^51 in magnitude, it leaves the nearest integer (half to even) in the low bits.
+const MAGIC: f64 = 6_755_399_441_055_744.0;
+
+/// An integer of up to 32 bits from a float64, saturated, NaN to 0: the values of [`Element::from_f64`] in operations
+/// that every instruction set has for vectors.
+#[inline(always)]
+fn narrow<D: Element>(v: f64, lo: f64, hi: f64) -> D {
+    let v = if v > lo { v } else { lo };
+    let v = if v < hi { v } else { hi };
+    wrapped(((v + MAGIC).to_bits() as i64).wrapping_sub(MAGIC.to_bits() as i64))
+}
+
 fn store<D: Element>(src: &[f64], dst: &mut [D], how: Store) {
+    let (lo, hi) = D::DTYPE.limits();
+    let number = |v: f64| if v.is_nan() { 0.0 } else { v };
     vectorize(
         #[inline(always)]
         || match how {
+            _ if D::DTYPE.is_float() => dst.iter_mut().zip(src).for_each(|(d, &s)| *d = D::from_f64(s)),
+            Store::Nearest if size_of::<D>() <= 4 => {
+                dst.iter_mut().zip(src).for_each(|(d, &s)| *d = narrow(number(s), lo, hi));
+            }
+            Store::Truncated if size_of::<D>() <= 4 => {
+                dst.iter_mut().zip(src).for_each(|(d, &s)| *d = narrow(number(s).trunc(), lo, hi));
+            }
             Store::Nearest => dst.iter_mut().zip(src).for_each(|(d, &s)| *d = D::from_f64(s)),
             Store::Truncated => dst.iter_mut().zip(src).for_each(|(d, &s)| *d = D::from_f64_truncated(s)),
-            Store::Wrapped if D::DTYPE.is_float() => dst.iter_mut().zip(src).for_each(|(d, &s)| *d = D::from_f64(s)),
             Store::Wrapped => dst.iter_mut().zip(src).for_each(|(d, &s)| *d = wrapped(s as i64)),
         },
     );

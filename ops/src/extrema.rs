@@ -10,10 +10,11 @@ use ops_core::{DType, Element, OpError, Ports, Reduce, ReduceCall, Value, with_d
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Extrema;
 
-/// Accumulators side by side, for the compiler to keep in vector registers.
-const LANES: usize = 32;
+/// Accumulators of floats. Four become vector code; with eight or more compilers fall back to one at a time.
+const LANES: usize = 4;
 
 /// The largest and the smallest value of a type, infinite for floats: what nothing lies beyond.
+#[inline(always)]
 fn ends<T: Element>() -> (T, T) {
     if T::DTYPE.is_float() {
         return (T::from_f64(f64::NEG_INFINITY), T::from_f64(f64::INFINITY));
@@ -21,33 +22,41 @@ fn ends<T: Element>() -> (T, T) {
     (T::from_order_key(0), T::from_order_key(u64::MAX >> (64 - 8 * size_of::<T>())))
 }
 
+/// Integers: a plain loop, which compilers turn into vector minima and maxima.
 #[inline(always)]
-fn take<T: Element>(v: T, lo: &mut T, hi: &mut T, (least, most): (T, T)) {
-    // For floats: everything that is not strictly between the infinities is passed over.
-    let counts = !T::DTYPE.is_float() || (v > least && v < most);
-    *lo = if counts && v < *lo { v } else { *lo };
-    *hi = if counts && v > *hi { v } else { *hi };
+fn of_integers<T: Element>(data: &[T]) -> (T, T) {
+    let (least, most) = ends::<T>();
+    data.iter().fold((most, least), |(lo, hi), &v| (if v < lo { v } else { lo }, if v > hi { v } else { hi }))
+}
+
+/// Floats: accumulators side by side, as no compiler may reorder float comparisons by itself. What does not lie strictly
+/// between the infinities is passed over.
+#[inline(always)]
+fn of_floats<T: Element>(data: &[T]) -> (T, T) {
+    let (least, most) = ends::<T>();
+    let low = |acc: T, v: T| {
+        let v = if v > least { v } else { most };
+        if v < acc { v } else { acc }
+    };
+    let high = |acc: T, v: T| {
+        let v = if v < most { v } else { least };
+        if v > acc { v } else { acc }
+    };
+    let (chunks, rest) = data.as_chunks::<LANES>();
+    let (lo, hi) = chunks.iter().fold(([most; LANES], [least; LANES]), |(lo, hi), v| {
+        (std::array::from_fn(|i| low(lo[i], v[i])), std::array::from_fn(|i| high(hi[i], v[i])))
+    });
+    (
+        lo.into_iter().chain(rest.iter().copied()).fold(most, low),
+        hi.into_iter().chain(rest.iter().copied()).fold(least, high),
+    )
 }
 
 fn extrema<T: Element>(data: &[T]) -> (T, T) {
-    let ends = ends::<T>();
-    let (mut lo, mut hi) = (ends.1, ends.0);
     vectorize(
         #[inline(always)]
-        || {
-            let (mut los, mut his) = ([lo; LANES], [hi; LANES]);
-            let (chunks, rest) = data.as_chunks::<LANES>();
-            for chunk in chunks {
-                for i in 0..LANES {
-                    take(chunk[i], &mut los[i], &mut his[i], ends);
-                }
-            }
-            rest.iter().for_each(|&v| take(v, &mut lo, &mut hi, ends));
-            los.iter().for_each(|&v| lo = if v < lo { v } else { lo });
-            his.iter().for_each(|&v| hi = if v > hi { v } else { hi });
-        },
-    );
-    (lo, hi)
+        || if T::DTYPE.is_float() { of_floats(data) } else { of_integers(data) },
+    )
 }
 
 impl Reduce for Extrema {

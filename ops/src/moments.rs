@@ -2,6 +2,7 @@
 
 use crate::elementwise::widened;
 use ops_core::exact::ExactSum;
+use ops_core::simd::vectorize;
 use ops_core::{DType, Element, OpError, Ports, Reduce, ReduceCall, Region, Value, with_dtype};
 
 /// Leaves the number `[mean]` of all finite elements, NaN without any: an exact sum, rounded, divided by their number.
@@ -10,8 +11,9 @@ pub(crate) struct Mean;
 
 /// Consumes the number `[mean]` and leaves `[mean, standard deviation]` of all finite elements.
 ///
-/// The root of the mean squared distance from the mean: the distances are rounded to float64, their squares are summed
-/// exactly. There is no correction for the degrees of freedom.
+/// The root of the mean squared distance from the mean, without a correction for the degrees of freedom. Integers of 8 and
+/// 16 bits: exactly, from their sum and the sum of their squares. Others: the distances are rounded to float64, their
+/// squares are summed exactly.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deviation;
 
@@ -20,12 +22,16 @@ pub(crate) struct Deviation;
 pub(crate) struct Counted {
     sum: ExactSum,
     count: u64,
+    /// Sum and sum of squares of small integers.
+    small: (i128, i128),
 }
 
 impl Counted {
     fn merge(&mut self, other: Counted) {
         self.sum.merge(&other.sum);
         self.count += other.count;
+        self.small.0 += other.small.0;
+        self.small.1 += other.small.1;
     }
 
     fn mean(&self) -> f64 {
@@ -46,6 +52,30 @@ fn sum<T: Element>(data: &[T], into: &mut Counted) {
     into.count += data.len() as u64;
 }
 
+/// True for integers whose sums of squares a 128-bit integer holds, squared, for 2^47 elements.
+fn small(dtype: DType) -> bool {
+    !dtype.is_float() && dtype.size() <= 2
+}
+
+/// Sums that 64 bits hold for a run of small integers.
+fn small_squares<T: Element>(data: &[T], into: &mut Counted) {
+    for run in data.chunks(1 << 16) {
+        let (sum, squares) = vectorize(
+            #[inline(always)]
+            || {
+                run.iter().fold((0i64, 0i64), |(sum, squares), v| {
+                    let v = widened(*v) as i32;
+                    // At most 2^32 in magnitude, unsigned.
+                    (sum + i64::from(v), squares + i64::from(v.wrapping_mul(v) as u32))
+                })
+            },
+        );
+        into.small.0 += i128::from(sum);
+        into.small.1 += i128::from(squares);
+    }
+    into.count += data.len() as u64;
+}
+
 fn squares<T: Element>(data: &[T], mean: f64, into: &mut Counted) {
     for v in data.iter().map(|v| v.to_f64()).filter(|v| v.is_finite()) {
         into.sum.add_square(v - mean);
@@ -57,7 +87,7 @@ fn squares<T: Element>(data: &[T], mean: f64, into: &mut Counted) {
 fn bytes(ports: &Ports, square: bool) -> u64 {
     let dtype = if ports.is_empty() { DType::Float64 } else { ports.meta(0).dtype };
     // Distances from a mean are float64 whatever the dtype.
-    8 + ExactSum::bytes_bound(if square { DType::Float64 } else { dtype }, square)
+    48 + ExactSum::bytes_bound(if square { DType::Float64 } else { dtype }, square)
 }
 
 impl Reduce for Mean {
@@ -99,7 +129,11 @@ impl Reduce for Deviation {
 
     fn add(&self, call: &ReduceCall<'_>, partial: &mut Counted) -> Result<(), OpError> {
         let (block, mean) = (call.blocks[0], mean_of(call.values)?);
-        with_dtype!(block.dtype(), T => squares::<T>(block.as_slice(), mean, partial));
+        if small(block.dtype()) {
+            with_dtype!(block.dtype(), T => small_squares::<T>(block.as_slice(), partial));
+        } else {
+            with_dtype!(block.dtype(), T => squares::<T>(block.as_slice(), mean, partial));
+        }
         Ok(())
     }
 
@@ -107,8 +141,14 @@ impl Reduce for Deviation {
         into.merge(other);
     }
 
-    fn finish(&self, partial: Counted, values: &[Value], _: &Ports) -> Result<Value, OpError> {
-        Ok(Value::numbers(&[mean_of(values)?, partial.mean().sqrt()]))
+    fn finish(&self, partial: Counted, values: &[Value], ports: &Ports) -> Result<Value, OpError> {
+        let deviation = if small(ports.meta(0).dtype) {
+            let (n, (sum, squares)) = (i128::from(partial.count), partial.small);
+            ((n * squares - sum * sum) as f64).sqrt() / n as f64
+        } else {
+            partial.mean().sqrt()
+        };
+        Ok(Value::numbers(&[mean_of(values)?, deviation]))
     }
 
     fn partial_bytes(&self, ports: &Ports, _: &Region) -> u64 {

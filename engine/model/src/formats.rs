@@ -154,3 +154,53 @@ pub fn write_bytes(format: Format, meta: &ArrayMeta, block_extent: &[u64]) -> u6
         Format::Csv | Format::Parquet => 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ops_core::Axes;
+
+    fn meta(shape: &[u64], axes: &str, dtype: DType) -> ArrayMeta {
+        ArrayMeta::new(shape, dtype, Axes::parse(axes).unwrap())
+    }
+
+    #[test]
+    fn what_a_format_can_not_hold_is_named_with_a_way_out() {
+        let says = |f, m: ArrayMeta, what: &str, help: &str| {
+            let p = can_hold(f, &m).unwrap_err();
+            assert!(p.what.contains(what) && p.help.contains(help), "{p}");
+        };
+        says(Format::Png, meta(&[4, 4], "yx", DType::Float32), "this is float32", "`format: tiff`");
+        says(Format::Png, meta(&[4, 4, 5], "yxc", DType::UInt8), "this has 5", "tiff");
+        says(Format::Png, meta(&[4, 4, 4], "zyx", DType::UInt8), "this is `zyx`", "zarr");
+        says(Format::Png, meta(&[3, 4, 4], "cyx", DType::UInt8), "this is `cyx`", "transpose");
+        says(Format::Png, meta(&[1 << 31, 1], "yx", DType::UInt8), "up to 2147483647 rows", "zarr");
+        says(Format::Tiff, meta(&[7], "x", DType::UInt8), "at least two axes", "zarr");
+        says(Format::Tiff, meta(&[2, 4, 4, 3], "zyxc", DType::UInt8), "pages of `yx`", "zarr");
+        says(Format::Tiff, meta(&[1 << 21, 4, 4], "zyx", DType::UInt8), "2^32", "zarr");
+        says(Format::Csv, meta(&[4], "x", DType::UInt8), "csv holds tables", "zarr");
+        says(Format::Zarr, meta(&[4, 0], "yx", DType::UInt8), "axis 1", "empty");
+        for (f, m) in [
+            (Format::Png, meta(&[9, 9], "zx", DType::Bool)),
+            (Format::Png, meta(&[9, 9, 1], "yxc", DType::UInt16)),
+            (Format::Tiff, meta(&[2, 3, 9, 9], "tzyx", DType::Int64)),
+            (Format::Tiff, meta(&[9, 9, 30], "yxc", DType::Float64)),
+            (Format::Zarr, meta(&[9], "x", DType::Float64)),
+        ] {
+            assert_eq!(can_hold(f, &m), Ok(()));
+        }
+    }
+
+    #[test]
+    fn the_writer_of_a_large_image_holds_two_rows_of_blocks() {
+        let m = meta(&[100_000, 100_000, 3], "yxc", DType::UInt8);
+        let row = 300_000;
+        let b = write_bytes(Format::Png, &m, &[512, 512, 3]);
+        // 2 x (512 + 16) rows of blocks, 16 bands of 16 rows being compressed.
+        assert!((row * (2 * 528 + 256)..row * (2 * 528 + 256) + (1 << 20)).contains(&b), "{b}");
+        let small = meta(&[100, 100], "yx", DType::UInt8);
+        assert!(write_bytes(Format::Png, &small, &[100, 100]) < 400_000);
+        let zyx = meta(&[64, 512, 512], "zyx", DType::UInt16);
+        assert!(write_bytes(Format::Tiff, &zyx, &[16, 64, 64]) < zyx.bytes());
+    }
+}

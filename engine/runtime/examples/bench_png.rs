@@ -60,6 +60,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         Ok(0)
     })?;
+    if std::env::var_os("OURS_ONLY").is_some() {
+        return Ok(());
+    }
     use png::{Compression, Filter};
     let levels = [("fastest", Compression::Fastest), ("fast", Compression::Fast), ("balanced", Compression::Balanced)];
     let filters = [("up", Filter::Up), ("paeth", Filter::Paeth), ("adaptive", Filter::Adaptive)];
@@ -83,15 +86,23 @@ fn measure(
     raw: usize,
     mut work: impl FnMut() -> Result<u64, Box<dyn Error>>,
 ) -> Result<(), Box<dyn Error>> {
-    let mut best = f64::MAX;
+    let (mut wall, mut cpu) = (f64::MAX, f64::MAX);
     let mut size = 0;
     for _ in 0..RUNS {
-        let start = Instant::now();
+        let (start, busy) = (Instant::now(), thread_seconds());
         size = work()?;
-        best = best.min(start.elapsed().as_secs_f64());
+        wall = wall.min(start.elapsed().as_secs_f64());
+        cpu = cpu.min(thread_seconds() - busy);
     }
-    println!("{name:28} {:8.1} MB/s {:10.3} MB", raw as f64 / 1e6 / best, size as f64 / 1e6);
+    let mb = raw as f64 / 1e6;
+    println!("{name:28} {:8.1} MB/s {:8.1} MB per cpu second {:10.3} MB", mb / wall, mb / cpu, size as f64 / 1e6);
     Ok(())
+}
+
+/// Processor time of this thread, which other processes disturb less than the clock on the wall.
+fn thread_seconds() -> f64 {
+    let t = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    t.tv_sec as f64 + t.tv_nsec as f64 / 1e9
 }
 
 fn crate_encode(

@@ -107,6 +107,25 @@ fn a_lossless_subscriber_gets_everything_in_order_however_slow() {
 }
 
 #[test]
+fn the_end_waits_for_a_full_lossless_queue() {
+    let probe = Probe::new(Delivery::Lossless);
+    let (seen, gate) = (Arc::clone(&probe.seen), Arc::clone(&probe.gate));
+    gate.store(false, Ordering::Relaxed);
+    let bus = Bus::start(vec![Box::new(probe)]);
+    // One batch is with the subscriber, the others fill the queue.
+    let count = BATCH * (QUEUE + 1);
+    (0..count as u64).for_each(|block| bus.emit(task(block, TaskStatus::Ok)));
+    let warnings = thread::scope(|scope| {
+        let end = scope.spawn(|| bus.finish());
+        thread::sleep(TICK * 2);
+        gate.store(true, Ordering::Relaxed);
+        end.join().unwrap()
+    });
+    assert_eq!(warnings, ["dropped 0"]);
+    assert_eq!(seen.lock().unwrap().len(), count);
+}
+
+#[test]
 fn all_subscribers_see_one_order_of_many_threads() {
     let probes = [Probe::new(Delivery::Lossless), Probe::new(Delivery::Lossless)];
     let seen: Vec<_> = probes.iter().map(|probe| Arc::clone(&probe.seen)).collect();
@@ -137,6 +156,8 @@ fn a_stuck_lossy_subscriber_slows_nothing_and_keeps_what_must_arrive() {
     bus.emit(task(count, failure()));
     bus.emit(Event::StageEnded { stage: 7, at: 3 });
     assert!(start.elapsed() < Duration::from_secs(5), "emitting waited for a lossy subscriber");
+    // The last two are handed over, and carried, while the queue is still full.
+    thread::sleep(TICK * 3);
     gate.store(true, Ordering::Relaxed);
     let warnings = bus.finish();
     let seen = seen.lock().unwrap();

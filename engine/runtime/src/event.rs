@@ -233,7 +233,7 @@ pub enum Event {
 pub enum Delivery {
     /// The run waits: for the record.
     Lossless,
-    /// Events are dropped and counted: for whatever crosses a network or draws on a terminal.
+    /// Events are dropped and counted: for whatever may block on something else than the disk, such as a terminal.
     Lossy,
 }
 

@@ -80,6 +80,40 @@ fn a_row_of_blocks_decodes_each_strip_once() {
     assert!(read >= m.bytes() && read < file + file / 2, "{read} of {file}");
 }
 
+/// A TIFF whose pages are one uncompressed strip each, as the `tiff` crate and ImageJ write them.
+fn one_strip(pages: u64, h: u32, w: u32) -> (Vec<u8>, Vec<u16>) {
+    let data: Vec<u16> = (0..pages as u32 * h * w).map(|i| (i * 7 % 65_521) as u16).collect();
+    let mut out = std::io::Cursor::new(Vec::new());
+    let mut e = tiff::encoder::TiffEncoder::new(&mut out).unwrap();
+    for page in data.chunks((h * w) as usize) {
+        let mut image = e.new_image::<tiff::encoder::colortype::Gray16>(w, h).unwrap();
+        image.rows_per_strip(h).unwrap();
+        image.write_data(page).unwrap();
+    }
+    (out.into_inner(), data)
+}
+
+#[test]
+fn a_large_strip_is_read_in_parts() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("v.tif");
+    let (file, data) = one_strip(3, 700, 500);
+    std::fs::write(&path, &file).unwrap();
+    let source = probe(&path, &InputOptions::default()).unwrap();
+    assert_eq!(source.array.to_string(), "uint16 zyx (3, 700, 500)");
+    assert_eq!(source.access, Access::Tiles(vec![1, 262, 500]));
+    let reader = open(&path, &InputOptions::default()).unwrap();
+    let r = Region::new(Index::from_slice(&[1, 600, 20]), Index::from_slice(&[2, 603, 30]));
+    let (b, bytes) = reader.read(&r, &Pool::default()).unwrap();
+    assert_eq!(bytes, 176 * 500 * 2);
+    let want: Vec<u16> = (600..603).flat_map(|y| data[350_000 + y * 500 + 20..][..10].to_vec()).collect();
+    assert_eq!(b.as_slice::<u16>(), want);
+    assert_eq!(reader.read(&source.array.region(), &Pool::default()).unwrap().0.as_slice::<u16>(), data);
+    std::fs::write(&path, &file[..file.len() / 2]).unwrap();
+    let cut = open(&path, &InputOptions::default()).and_then(|r| r.read(&source.array.region(), &Pool::default()));
+    assert!(matches!(cut, Err(StoreError::Corrupt { .. })));
+}
+
 #[test]
 fn options_rename_axes_and_drop_alpha() {
     let dir = tempfile::tempdir().unwrap();

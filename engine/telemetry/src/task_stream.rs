@@ -25,7 +25,7 @@
 //! task without result. `cpu_s` is absent where it was not measured.
 //!
 //! The file is written while the run goes on, at least every half second, never cut at a number of tasks, and valid
-//! YAML after a kill at any moment (how is told where [`PagedFile`] is). A resumed run appends to it.
+//! YAML after a kill at any moment (`paged.rs` tells how). A resumed run appends to it.
 
 use crate::paged::PagedFile;
 use crate::text::{push_quoted, push_scalar, push_seconds, push_u64};

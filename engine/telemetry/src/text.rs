@@ -148,4 +148,22 @@ mod tests {
             assert!(!yaml.contains('\n'));
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_reads_back_as_itself(word in proptest::prelude::any::<String>()) {
+            for yaml in [text(|out| push_scalar(out, &word)), text(|out| push_quoted(out, &word))] {
+                let flow = format!("{{a: {yaml}, b: 1}}");
+                let value: serde_yaml::Value = serde_yaml::from_str(&flow).unwrap();
+                proptest::prop_assert_eq!(value["a"].as_str(), Some(word.as_str()));
+            }
+        }
+
+        #[test]
+        fn any_number_is_that_of_std(value in proptest::prelude::any::<u64>()) {
+            proptest::prop_assert_eq!(text(|out| push_u64(out, value)), value.to_string());
+            let seconds = format!("{}.{:09}", value / 1_000_000_000, value % 1_000_000_000);
+            proptest::prop_assert_eq!(text(|out| push_seconds(out, value)), seconds);
+        }
+    }
 }

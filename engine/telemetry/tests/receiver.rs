@@ -3,6 +3,8 @@
 //! The agent is the binary that `ENGINE_TEST_ROTEL` names, or the one in the package `rotel` of the python that
 //! `ENGINE_TEST_PYTHON` names (`pip install rotel`). Without either these tests say that they were skipped.
 
+#![expect(clippy::unwrap_used, reason = "tests may")]
+
 mod fake;
 
 use engine_runtime::bus::Bus;
@@ -10,11 +12,18 @@ use engine_runtime::event::{Event, TaskRecord};
 use engine_telemetry::otel::{Otel, OtlpConfig, Stats};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
+
+/// Spans of a fake run of `tasks` tasks: run, stages, tasks, ops.
+fn span_count(tasks: u64) -> u64 {
+    let half = tasks.div_ceil(2);
+    1 + 2 + tasks + 2 * half + (tasks - half)
+}
 
 fn agent() -> Option<PathBuf> {
     if let Some(path) = std::env::var_os("ENGINE_TEST_ROTEL") {
@@ -37,7 +46,12 @@ struct Receiver {
 impl Receiver {
     fn start(dir: &Path, verbosity: &str) -> Option<Self> {
         let Some(agent) = agent() else {
-            eprintln!("SKIPPED: no receiver: neither ENGINE_TEST_ROTEL nor ENGINE_TEST_PYTHON (with rotel) is set");
+            // Past the capture of the test harness, so that it is seen.
+            writeln!(
+                std::io::stderr(),
+                "SKIPPED: no receiver: set ENGINE_TEST_ROTEL, or ENGINE_TEST_PYTHON with rotel"
+            )
+            .unwrap();
             return None;
         };
         let (grpc, http) = (free_port(), free_port());
@@ -159,7 +173,7 @@ fn every_span_arrives(protocol: &str) {
     let tasks = 3_001;
     let (warnings, stats, _) = run(config(&format!("127.0.0.1:{port}"), &vars), tasks);
     assert_eq!(warnings, Vec::<String>::new());
-    let expected = fake::spans(tasks);
+    let expected = span_count(tasks);
     assert_eq!((stats.emitted(), stats.exported(), stats.failed(), stats.dropped()), (expected, expected, 0, 0));
 
     let found = received(&receiver, expected);
@@ -211,7 +225,7 @@ fn a_hundred_thousand_spans_lose_none() {
         let (warnings, stats, end) = run(config, tasks);
         let seconds = start.elapsed().as_secs_f64();
         assert_eq!(warnings, Vec::<String>::new());
-        assert_eq!(stats.exported(), fake::spans(tasks));
+        assert_eq!(stats.exported(), span_count(tasks));
         let rate = stats.exported() as f64 / seconds;
         println!("{protocol}: {} spans, {rate:.0} a second, end {:.2} s", stats.exported(), end.as_secs_f64());
     }
@@ -221,7 +235,7 @@ fn assert_lost(config: OtlpConfig, what: &str) {
     let (warnings, stats, took) = run(config, 1_000);
     assert!(took < Duration::from_secs(6), "{what}: the end took {took:?}");
     assert_eq!(warnings.len(), 1, "{what}: {warnings:?}");
-    let expected = fake::spans(1_000);
+    let expected = span_count(1_000);
     assert!(warnings[0].starts_with(&format!("{expected} of {expected} spans did not reach http://127.0.0.1:")));
     assert_eq!((stats.emitted(), stats.exported()), (expected, 0));
 }
@@ -267,9 +281,86 @@ fn a_receiver_that_starts_late_gets_everything() {
         .spawn()
         .unwrap();
     let deadline = Instant::now() + Duration::from_secs(15);
-    while stats.exported() < fake::spans(2_000) - 1 && Instant::now() < deadline {
+    while stats.exported() < span_count(2_000) - 1 && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(bus.finish(), Vec::<String>::new());
-    assert_eq!(received(&receiver, fake::spans(2_000)).len() as u64, fake::spans(2_000));
+    assert_eq!(received(&receiver, span_count(2_000)).len() as u64, span_count(2_000));
+}
+
+/// A receiver that says 503 to the first `refusals` requests and 200 to all others; and the headers it gets.
+fn refusing(refusals: u32) -> (u16, mpsc::Receiver<String>) {
+    let (tell, headers) = mpsc::channel();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let mut left = refusals;
+        for stream in listener.incoming() {
+            let mut stream = BufReader::new(stream.unwrap());
+            let (mut length, mut head) = (0, String::new());
+            loop {
+                let mut line = String::new();
+                stream.read_line(&mut line).unwrap();
+                if let Some((name, value)) = line.split_once(':')
+                    && name.eq_ignore_ascii_case("content-length")
+                {
+                    length = value.trim().parse().unwrap();
+                }
+                head.push_str(&line.to_ascii_lowercase());
+                if line.trim().is_empty() {
+                    break;
+                }
+            }
+            stream.read_exact(&mut vec![0; length]).unwrap();
+            // Not every test looks at them.
+            let _ = tell.send(head);
+            let status = if left > 0 { "503 Busy" } else { "200 OK" };
+            left = left.saturating_sub(1);
+            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            stream.get_mut().write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    (port, headers)
+}
+
+/// Six refusals cost the tasks of one request; their stages go with the last one.
+#[test]
+fn stages_and_the_run_arrive_though_tasks_were_refused() {
+    let (warnings, stats, _) = run(config(&format!("127.0.0.1:{}", refusing(6).0), &[]), 100);
+    assert_eq!((stats.emitted(), stats.exported(), stats.failed()), (span_count(100), 3, span_count(100) - 3));
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].contains("503"), "{warnings:?}");
+}
+
+#[test]
+fn a_receiver_that_is_busy_for_a_moment_gets_everything() {
+    let (warnings, stats, _) = run(config(&format!("127.0.0.1:{}", refusing(3).0), &[]), 100);
+    assert_eq!((stats.exported(), warnings.len()), (span_count(100), 0));
+}
+
+/// The process whose environment the exporter reads; does nothing in an ordinary run of the tests.
+#[test]
+fn child() {
+    let Ok(port) = std::env::var("ENGINE_TEST_OTLP_PORT") else { return };
+    let (warnings, stats, _) = run(config(&format!("127.0.0.1:{port}"), &[]), 10);
+    assert_eq!((stats.exported(), warnings), (span_count(10), Vec::new()));
+}
+
+#[test]
+fn headers_and_compression_come_from_the_environment() {
+    let (port, headers) = refusing(0);
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["child", "--exact"])
+        .env("ENGINE_TEST_OTLP_PORT", port.to_string())
+        .env("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20abc")
+        .env("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let head = headers.recv().unwrap();
+    assert!(head.starts_with("post /v1/traces "), "{head}");
+    assert!(head.contains("authorization: bearer abc"), "{head}");
+    assert!(head.contains("content-encoding: gzip"), "{head}");
+    assert!(head.contains("content-type: application/x-protobuf"), "{head}");
 }

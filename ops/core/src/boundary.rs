@@ -166,12 +166,19 @@ fn runs(map: &[(usize, usize)]) -> Vec<Run> {
 }
 
 fn copy_mapped(mode: Boundary, out: &mut Block, array: &Region, src: &Block) {
-    let rank = array.rank();
+    let want = out.region().clone();
+    // Axes at the end that are whole in both blocks count as one element.
+    let mut rank = array.rank();
+    let mut size = out.dtype().size();
+    let whole = |r: &Region, a: usize| (r.lo[a], r.hi[a]) == (0, array.hi[a]);
+    while rank > 0 && whole(&want, rank - 1) && whole(src.region(), rank - 1) {
+        rank -= 1;
+        size *= array.len(rank) as usize;
+    }
     if rank == 0 {
         out.paste(src);
         return;
     }
-    let want = out.region().clone();
     let maps: SmallVec<[Vec<(usize, usize)>; 6]> = (0..rank)
         .map(|a| {
             let from = src.region();
@@ -181,8 +188,14 @@ fn copy_mapped(mode: Boundary, out: &mut Block, array: &Region, src: &Block) {
     if maps.iter().any(Vec::is_empty) {
         return;
     }
-    let size = out.dtype().size();
-    let (ds, ss) = (want.strides(), src.region().strides());
+    let steps = |r: &Region| -> SmallVec<[usize; 6]> {
+        let mut s: SmallVec<[usize; 6]> = SmallVec::from_elem(1, rank);
+        for a in (0..rank - 1).rev() {
+            s[a] = s[a + 1] * r.len(a + 1) as usize;
+        }
+        s
+    };
+    let (ds, ss) = (steps(&want), steps(src.region()));
     let row = runs(&maps[rank - 1]);
     let (sb, db) = (src.bytes(), out.bytes_mut());
     let mut at: SmallVec<[usize; 6]> = SmallVec::from_elem(0, rank);

@@ -3,8 +3,8 @@
 use super::separable::{self, Pass};
 use ops_core::contract::{Array, Case, Content, Expected, Input};
 use ops_core::{
-    ArrayMeta, Block, Boundary, DType, Element, Index, InputKind, InputSpec, Lowering, Map, MapCall, Need, Needs,
-    Op, OpError, Port, Ports, Region, register_op, with_dtype,
+    ArrayMeta, Block, Boundary, DType, Element, Index, InputKind, InputSpec, Lowering, Map, MapCall, Need, Needs, Op,
+    OpError, Port, Ports, Region, register_op, with_dtype,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -222,12 +222,18 @@ fn cases() -> Vec<Case> {
     vec![
         case(json!({"sigma": 1.0}), "yx", DType::Float64, Content::Noise),
         case(json!({"sigma": [0.6, 2.0], "boundary": "mirror"}), "yxc", DType::UInt8, Content::Noise),
-        case(json!({"sigma": [0.8, 0.0, 1.1], "boundary": "wrap", "truncate": 2.5}), "zyx", DType::Float32, Content::Noise),
+        case(
+            json!({"sigma": [0.8, 0.0, 1.1], "boundary": "wrap", "truncate": 2.5}),
+            "zyx",
+            DType::Float32,
+            Content::Noise,
+        ),
         case(json!({"sigma": 1.3, "boundary": "nearest", "dtype": "input"}), "cyx", DType::Int16, Content::Noise),
         case(json!({"sigma": 3.0, "boundary": "constant"}), "tzcyx", DType::UInt16, Content::Noise),
         case(json!({"sigma": 1.0}), "yx", DType::Bool, Content::Mask(0.5)),
         case(json!({"sigma": [0.0, 0.7], "truncate": 1.0}), "yx", DType::Float64, Content::Special),
-        case(json!({"sigma": [1.0, 1.0, 1.0]}), "yx", DType::Float64, Content::Noise).expecting(|_, _| Expected::Refused),
+        case(json!({"sigma": [1.0, 1.0, 1.0]}), "yx", DType::Float64, Content::Noise)
+            .expecting(|_, _| Expected::Refused),
     ]
 }
 

@@ -38,7 +38,15 @@ fn strides(passes: &[Pass<'_>], inner: usize) -> Vec<usize> {
 fn slabs(passes: &[Pass<'_>], inner: usize) -> impl Iterator<Item = usize> {
     let all = strides(passes, inner);
     let last = passes.len().saturating_sub(1);
-    passes.iter().map(Pass::radius).zip(all).take(last).filter(|(r, _)| *r > 0).map(|(_, s)| s).collect::<Vec<_>>().into_iter()
+    passes
+        .iter()
+        .map(Pass::radius)
+        .zip(all)
+        .take(last)
+        .filter(|(r, _)| *r > 0)
+        .map(|(_, s)| s)
+        .collect::<Vec<_>>()
+        .into_iter()
 }
 
 /// Bytes of scratch that [`filter`] takes.

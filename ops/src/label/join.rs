@@ -5,7 +5,7 @@
 
 use super::key_set::{KeySet, Ranked};
 use super::keys::{Keys, Numbering};
-use super::runs::{Neighbour, neighbours, pack};
+use super::runs::{Neighbour, flags, neighbours};
 use ops_core::block::for_rows;
 use ops_core::{
     Block, Boundary, DType, Element, Index, Need, Needs, OpError, Ports, Reduce, ReduceCall, Region, Value,
@@ -75,10 +75,12 @@ fn forest(pairs: &[(u64, u64)]) -> Vec<(u64, u64)> {
         let (a, b) = (root(&mut parent, at(a)), root(&mut parent, at(b)));
         parent[a.max(b)] = a.min(b);
     }
-    (0..keys.len()).filter_map(|i| {
-        let r = root(&mut parent, i);
-        (r != i).then(|| (keys[i], keys[r]))
-    }).collect()
+    (0..keys.len())
+        .filter_map(|i| {
+            let r = root(&mut parent, i);
+            (r != i).then(|| (keys[i], keys[r]))
+        })
+        .collect()
 }
 
 impl Seen {
@@ -204,7 +206,13 @@ fn scan<K: Element>(block: &Block, region: &Region, keys: &Keys, near: &[Neighbo
                 continue;
             }
             let same_row = n.step.iter().all(|&s| s == 0);
-            let sides: &[i64] = if same_row { &[-1] } else if n.diagonal { &[-1, 0, 1] } else { &[0] };
+            let sides: &[i64] = if same_row {
+                &[-1]
+            } else if n.diagonal {
+                &[-1, 0, 1]
+            } else {
+                &[0]
+            };
             for &dx in sides {
                 // Columns whose neighbour lies inside the block.
                 let lo = (given.lo[last] - dx - at[last]).max(0) as usize;
@@ -218,6 +226,9 @@ fn scan<K: Element>(block: &Block, region: &Region, keys: &Keys, near: &[Neighbo
         }
         seen.compress(limit);
     });
+    if !found.is_sorted() {
+        found.sort_unstable();
+    }
     seen.starts.insert_all(&found);
 }
 
@@ -226,18 +237,21 @@ fn starts<K: Element>(row: &[K], key: u64, found: &mut Vec<u64>) {
     vectorize(
         #[inline(always)]
         || {
-            for (c, chunk) in row.chunks(64).enumerate() {
+            let (chunks, rest) = row.as_chunks::<64>();
+            let mut own = [K::default(); 64];
+            for (c, chunk) in chunks.iter().enumerate() {
                 let first = key + 64 * c as u64;
-                let mut flags = [0u8; 64];
-                for (i, (f, v)) in flags.iter_mut().zip(chunk).enumerate() {
-                    *f = u8::from(*v == K::from_order_key(first + 1 + i as u64));
+                for (i, own) in own.iter_mut().enumerate() {
+                    *own = K::from_order_key(first + 1 + i as u64);
                 }
-                let mut word = pack(&flags);
+                let mut word = flags(chunk, &own, |a, b| a == b);
                 while word != 0 {
                     found.push(first + u64::from(word.trailing_zeros()));
                     word &= word - 1;
                 }
             }
+            let first = key + (row.len() - rest.len()) as u64;
+            found.extend((first..).zip(rest).filter(|(k, v)| v.order_key() == k + 1).map(|(k, _)| k));
         },
     );
 }
@@ -245,26 +259,28 @@ fn starts<K: Element>(row: &[K], key: u64, found: &mut Vec<u64>) {
 /// The pairs of different local labels of voxels that stand opposite.
 fn touching<K: Element>(a: &[K], b: &[K], pairs: &mut Vec<(u64, u64)>) {
     let zero = K::default();
+    let mut push = |x: K, y: K| {
+        if x != y && x != zero && y != zero {
+            let pair = (x.order_key() - 1, y.order_key() - 1);
+            if pairs.last() != Some(&pair) {
+                pairs.push(pair);
+            }
+        }
+    };
     vectorize(
         #[inline(always)]
         || {
-            for (a, b) in a.chunks(64).zip(b.chunks(64)) {
-                let mut any = 0u8;
-                for (x, y) in a.iter().zip(b) {
-                    any |= u8::from(x != y) & u8::from(*x != zero) & u8::from(*y != zero);
+            let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<64>(), b.as_chunks::<64>());
+            for (a, b) in a.iter().zip(b) {
+                let mut any = false;
+                for i in 0..64 {
+                    any |= (a[i] != b[i]) & (a[i] != zero) & (b[i] != zero);
                 }
-                if any == 0 {
-                    continue;
-                }
-                for (x, y) in a.iter().zip(b) {
-                    if x != y && *x != zero && *y != zero {
-                        let pair = (x.order_key() - 1, y.order_key() - 1);
-                        if pairs.last() != Some(&pair) {
-                            pairs.push(pair);
-                        }
-                    }
+                if any {
+                    (0..64).for_each(|i| push(a[i], b[i]));
                 }
             }
+            a_rest.iter().zip(b_rest).for_each(|(x, y)| push(*x, *y));
         },
     );
 }

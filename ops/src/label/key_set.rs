@@ -17,22 +17,30 @@ enum Chunk {
 }
 
 impl Chunk {
-    fn insert(&mut self, key: u16) {
-        match self {
-            Chunk::Bits(words) => words[usize::from(key >> 6)] |= 1 << (key & 63),
-            Chunk::List(list) => {
-                let at = list.partition_point(|&k| k < key);
-                if list.get(at) == Some(&key) {
-                    return;
-                }
-                list.insert(at, key);
-                if list.len() > LIST {
-                    let mut words = Box::new([0u64; WORDS]);
-                    list.iter().for_each(|k| words[usize::from(k >> 6)] |= 1 << (k & 63));
-                    *self = Chunk::Bits(words);
+    /// Adds sorted keys without repeats.
+    fn extend(&mut self, keys: impl ExactSizeIterator<Item = u16> + Clone) {
+        let list = match self {
+            Chunk::Bits(words) => return keys.for_each(|k| words[usize::from(k >> 6)] |= 1 << (k & 63)),
+            Chunk::List(list) => list,
+        };
+        if list.len() + keys.len() > LIST {
+            let mut words = Box::new([0u64; WORDS]);
+            let both = list.iter().copied().chain(keys);
+            both.for_each(|k| words[usize::from(k >> 6)] |= 1 << (k & 63));
+            *self = Chunk::Bits(words);
+            return;
+        }
+        let (old, mut rest) = (std::mem::take(list), keys.peekable());
+        list.reserve(old.len() + rest.len());
+        for k in old {
+            while let Some(other) = rest.next_if(|&other| other <= k) {
+                if other != k {
+                    list.push(other);
                 }
             }
+            list.push(k);
         }
+        list.extend(rest);
     }
 
     fn remove(&mut self, key: u16) {
@@ -48,11 +56,11 @@ impl Chunk {
 pub(crate) struct KeySet(BTreeMap<u64, Chunk>);
 
 impl KeySet {
-    /// Adds keys; quick when many in a row share their upper bits.
+    /// Adds keys that are sorted and have no repeats.
     pub(crate) fn insert_all(&mut self, keys: &[u64]) {
         for group in keys.chunk_by(|a, b| a >> 16 == b >> 16) {
             let chunk = self.0.entry(group[0] >> 16).or_insert_with(|| Chunk::List(Vec::new()));
-            group.iter().for_each(|&k| chunk.insert(k as u16));
+            chunk.extend(group.iter().map(|&k| k as u16));
         }
     }
 
@@ -70,13 +78,13 @@ impl KeySet {
                 (None, chunk) => {
                     self.0.insert(high, chunk);
                 }
-                (Some(mine), Chunk::List(list)) => list.into_iter().for_each(|k| mine.insert(k)),
+                (Some(mine), Chunk::List(list)) => mine.extend(list.into_iter()),
                 (Some(Chunk::Bits(mine)), Chunk::Bits(words)) => {
                     mine.iter_mut().zip(words.iter()).for_each(|(a, b)| *a |= b);
                 }
                 (Some(mine), mut bits) => {
                     if let Chunk::List(list) = mine {
-                        list.iter().for_each(|&k| bits.insert(k));
+                        bits.extend(list.iter().copied());
                     }
                     *mine = bits;
                 }
@@ -147,7 +155,8 @@ impl Ranked {
             Chunk::List(list) => list.binary_search(&low).ok().map(|i| base + i as u64),
             Chunk::Bits(words) => {
                 let (w, bit) = (words[usize::from(low >> 6)], 1u64 << (low & 63));
-                (w & bit != 0).then(|| base + u64::from(below[usize::from(low >> 6)]) + u64::from((w & (bit - 1)).count_ones()))
+                (w & bit != 0)
+                    .then(|| base + u64::from(below[usize::from(low >> 6)]) + u64::from((w & (bit - 1)).count_ones()))
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::join::{Join, Joined};
 use super::keys::{Keys, Numbering};
-use super::runs::{Runs, neighbours};
+use super::runs::{self, Runs, neighbours};
 use ops_core::contract::{Array, Case, Content, Expected, Input};
 use ops_core::{
     ArrayMeta, Block, DType, Element, Index, InputKind, InputSpec, Lowering, Map, MapCall, Op, OpError, Port, Ports,
@@ -100,7 +100,9 @@ impl Local {
         let near = neighbours(region.rank(), self.connectivity as usize);
         let src = call.blocks[0].as_slice::<T>();
         let Some(runs) = Runs::find(src, &region, &near, call.pool) else {
-            return Err(OpError::Data(format!("expected blocks of at most 2^32 runs of voxels, found {region}: use smaller blocks")));
+            return Err(OpError::Data(format!(
+                "expected blocks of at most 2^32 runs of voxels, found {region}: use smaller blocks"
+            )));
         };
         let mut values = call.pool.take::<K>(Runs::most(&region));
         let values = &mut values[..runs.count()];
@@ -179,21 +181,27 @@ struct Number {
     dtype: DType,
 }
 
+/// Numbers found before, by the low bits of their key: components come back row after row.
+const REMEMBERED: usize = 1024;
+
 fn number<K: Element, O: Element>(joined: &Joined, src: &[K], out: &mut [O]) -> Result<(), OpError> {
-    let (mut last, mut value) = (K::default(), O::default());
-    for (o, &k) in out.iter_mut().zip(src) {
-        if k != last {
-            last = k;
-            value = if k == K::default() {
-                O::default()
-            } else {
-                let n = joined.number(k.order_key() - 1);
-                O::from_order_key(n.ok_or_else(|| OpError::Internal("a local label that no block joined".into()))?)
-            };
+    let mut remembered = [(K::default(), O::default()); REMEMBERED];
+    let mut unknown = false;
+    runs::each_stretch(src, out, |k| {
+        let label = k.order_key();
+        if label == 0 {
+            return O::default();
         }
-        *o = value;
-    }
-    Ok(())
+        // Spread by the high half of a product: keys of one column differ by the length of a row.
+        let slot = &mut remembered[(label.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 54) as usize];
+        if slot.0 != k {
+            let n = joined.number(label - 1);
+            unknown |= n.is_none();
+            *slot = (k, O::from_order_key(n.unwrap_or(0)));
+        }
+        slot.1
+    });
+    if unknown { Err(OpError::Internal("a local label that no block joined".into())) } else { Ok(()) }
 }
 
 impl Map for Number {
@@ -214,7 +222,11 @@ impl Map for Number {
 register_op!(Label {
     name: "label",
     domain: "label",
-    inputs: &[InputSpec { name: "input", kind: InputKind::Array, doc: "An array of spatial axes; what is not 0 is foreground." }],
+    inputs: &[InputSpec {
+        name: "input",
+        kind: InputKind::Array,
+        doc: "An array of spatial axes; what is not 0 is foreground."
+    }],
     makes_table: false,
     example: "labels: {op: label, input: mask, with: {connectivity: 2}}",
     cases: cases,

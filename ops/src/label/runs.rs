@@ -30,17 +30,24 @@ pub(crate) fn neighbours(rank: usize, connectivity: usize) -> Vec<Neighbour> {
     out
 }
 
-/// Sixty-four flags, each 0 or 1, as bits.
+/// For which of sixty-four pairs `f` holds, as bits.
 #[inline(always)]
-pub(crate) fn pack(flags: &[u8; 64]) -> u64 {
-    let mut word = 0u64;
-    for (i, eight) in flags.chunks_exact(8).enumerate() {
-        let mut bytes = [0u8; 8];
-        bytes.copy_from_slice(eight);
-        // Moves the lowest bit of byte i to bit 56 + i.
-        word |= (u64::from_le_bytes(bytes).wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * i);
+pub(crate) fn flags<T: Element>(a: &[T; 64], b: &[T; 64], f: impl Fn(T, T) -> bool) -> u64 {
+    let mut flags = [0u8; 64];
+    for i in 0..64 {
+        flags[i] = u8::from(f(a[i], b[i]));
     }
-    word
+    // Bit 8j + i of the sum is flag 8i + j: eight shifts, and then a transposition of 8 x 8 bits.
+    let mut x = 0u64;
+    for (i, eight) in flags.as_chunks::<8>().0.iter().enumerate() {
+        x |= u64::from_le_bytes(*eight) << i;
+    }
+    let t = (x ^ (x >> 7)) & 0x00aa_00aa_00aa_00aa;
+    x ^= t ^ (t << 7);
+    let t = (x ^ (x >> 14)) & 0x0000_cccc_0000_cccc;
+    x ^= t ^ (t << 14);
+    let t = (x ^ (x >> 28)) & 0x0000_0000_f0f0_f0f0;
+    x ^ t ^ (t << 28)
 }
 
 /// The bits of a row's non-zero elements.
@@ -48,15 +55,11 @@ fn bits<T: Element>(row: &[T], words: &mut [u64]) {
     vectorize(
         #[inline(always)]
         || {
-            let mut chunks = row.chunks_exact(64);
-            for (chunk, word) in (&mut chunks).zip(&mut *words) {
-                let mut flags = [0u8; 64];
-                for (f, v) in flags.iter_mut().zip(chunk) {
-                    *f = u8::from(*v != T::default());
-                }
-                *word = pack(&flags);
+            let (chunks, rest) = row.as_chunks::<64>();
+            let zero = [T::default(); 64];
+            for (chunk, word) in chunks.iter().zip(&mut *words) {
+                *word = flags(chunk, &zero, |a, b| a != b);
             }
-            let rest = chunks.remainder();
             if let (Some(word), false) = (words.last_mut(), rest.is_empty()) {
                 *word = rest.iter().enumerate().fold(0, |w, (i, v)| w | (u64::from(*v != T::default()) << i));
             }
@@ -219,6 +222,14 @@ impl Runs {
 
     /// Writes the value of each run to its voxels, and 0 elsewhere.
     pub(crate) fn paint<K: Element>(&self, values: &[K], out: &mut [K]) {
+        vectorize(
+            #[inline(always)]
+            || self.paint_rows(values, out),
+        );
+    }
+
+    #[inline(always)]
+    fn paint_rows<K: Element>(&self, values: &[K], out: &mut [K]) {
         let mut next = 0;
         for row in 0..self.rows {
             let end = (row + 1) * self.len;
@@ -242,18 +253,53 @@ impl Runs {
     }
 }
 
-/// Writes `out[from..to]`; may write up to eight elements further, which come later and are written then.
+/// Elements written at once.
+const WIDTH: usize = 16;
+
+/// Writes `out[from..to]`; may write up to sixteen elements further, which come later and are written then. Whole widths
+/// spare the processor from guessing how long a stretch is.
 #[inline(always)]
 fn stretch<K: Element>(out: &mut [K], from: usize, to: usize, value: K) {
-    match out.get_mut(from..from + 8) {
-        Some(eight) => {
-            eight.fill(value);
-            if to > from + 8 {
-                out[from + 8..to].fill(value);
-            }
-        }
-        None => out[from..to].fill(value),
+    if to + WIDTH > out.len() {
+        return out[from..to].fill(value);
     }
+    let mut at = from;
+    loop {
+        out[at..at + WIDTH].fill(value);
+        at += WIDTH;
+        if at >= to {
+            return;
+        }
+    }
+}
+
+/// Writes `f` of each element, called once for every stretch of equal ones.
+pub(crate) fn each_stretch<K: Element, O: Element>(src: &[K], out: &mut [O], mut f: impl FnMut(K) -> O) {
+    let Some((first, rest)) = src.split_first() else { return };
+    let (mut from, mut value) = (0, f(*first));
+    vectorize(
+        #[inline(always)]
+        || {
+            let (now, tail) = rest.as_chunks::<64>();
+            let (before, _) = src.as_chunks::<64>();
+            for (c, (now, before)) in now.iter().zip(before).enumerate() {
+                let mut edges = flags(now, before, |a, b| a != b);
+                while edges != 0 {
+                    let at = edges.trailing_zeros() as usize;
+                    edges &= edges - 1;
+                    stretch(out, from, 64 * c + 1 + at, value);
+                    (from, value) = (64 * c + 1 + at, f(now[at]));
+                }
+            }
+            for at in src.len() - tail.len()..src.len() {
+                if src[at] != src[at - 1] {
+                    stretch(out, from, at, value);
+                    (from, value) = (at, f(src[at]));
+                }
+            }
+            stretch(out, from, src.len(), value);
+        },
+    );
 }
 
 #[inline(always)]

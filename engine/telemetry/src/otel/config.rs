@@ -10,7 +10,8 @@
 //! | parent | `TRACEPARENT`, `TRACESTATE` | | a new trace |
 //!
 //! `/v1/traces` is added to endpoints of http/protobuf that are not traces endpoints already. Headers
-//! (`OTEL_EXPORTER_OTLP_HEADERS` and `_TRACES_HEADERS`) are read by the exporter itself and never stored here.
+//! (`OTEL_EXPORTER_OTLP_HEADERS`, `_TRACES_HEADERS`) and
+//! compression (`OTEL_EXPORTER_OTLP_COMPRESSION`, `_TRACES_COMPRESSION`: gzip) are read by the exporter itself.
 //! `OTEL_SDK_DISABLED=true` and `OTEL_TRACES_EXPORTER=none` switch spans off, `--otlp` included. A run is sampled as a
 //! whole.
 

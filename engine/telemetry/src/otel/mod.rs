@@ -68,16 +68,16 @@ impl Otel {
     }
 
     /// The one warning about spans that did not arrive.
-    fn loss(&self, lost_events: u64) -> Option<String> {
+    fn loss(&self) -> Option<String> {
         let (emitted, exported) = (self.stats.emitted(), self.stats.exported());
-        if exported >= emitted && lost_events == 0 {
+        if exported >= emitted {
             return None;
         }
         let endpoint = &self.config.endpoint;
         let shown = crate::secret::redact_url(endpoint).unwrap_or_else(|| endpoint.clone());
         let mut text = format!("{} of {emitted} spans did not reach {shown}", emitted.saturating_sub(exported));
-        if lost_events > 0 {
-            text.push_str(&format!(", nor did those of {lost_events} events that came too fast"));
+        if self.stats.dropped() > 0 {
+            text.push_str(&format!(" ({} were never sent, as they came faster than they went)", self.stats.dropped()));
         }
         if let Some(error) = self.stats.error() {
             text.push_str(&format!(": {}", error.replace(endpoint.as_str(), &shown)));
@@ -91,8 +91,9 @@ impl Subscriber for Otel {
         "otel"
     }
 
+    /// Taking an event never waits for the network: it only puts it into a queue, which drops and counts by itself.
     fn delivery(&self) -> Delivery {
-        Delivery::Lossy
+        Delivery::Lossless
     }
 
     fn on_event(&mut self, event: &Event) {
@@ -107,7 +108,7 @@ impl Subscriber for Otel {
         }
     }
 
-    fn finish(&mut self, dropped: u64) -> Vec<String> {
+    fn finish(&mut self, _dropped: u64) -> Vec<String> {
         let mut warnings = std::mem::take(&mut self.warnings);
         if let Some(exporter) = self.exporter.take() {
             exporter.queue.close();
@@ -117,7 +118,7 @@ impl Subscriber for Otel {
                     break;
                 }
             }
-            warnings.extend(self.loss(dropped));
+            warnings.extend(self.loss());
         }
         warnings
     }

@@ -92,9 +92,3 @@ pub(crate) fn run(dir: &Path, tasks: u64) -> impl Iterator<Item = Event> {
         .chain((0..4).map(|item| Event::ItemEnded { item, name: format!("item-{item}").into(), ok: true }))
         .chain([Event::RunEnded(RunEnd { status: RunStatus::Ok, stop: end, tasks_ok: tasks, tasks_failed: 0 })])
 }
-
-/// Spans of a run of `tasks` tasks: run, stages, tasks, ops.
-pub(crate) fn spans(tasks: u64) -> u64 {
-    let half = tasks.div_ceil(2);
-    1 + 2 + tasks + 2 * half + (tasks - half)
-}

@@ -7,14 +7,15 @@ use super::tile_cache::TileCache;
 use super::{FileReader, InputOptions, corrupt, image_meta, inside, io, lower, unsupported};
 use crate::store::{ArrayReader, StoreError};
 use engine_model::catalog::{Access, SourceMeta};
+use engine_model::formats::tiff_strip_rows;
 use ops_core::{ArrayMeta, Block, DType, Index, Pool, Region};
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use tiff::decoder::{ChunkType, Decoder, DecodingSampleType, Limits};
-use tiff::tags::{CompressionMethod, PlanarConfiguration, Tag};
+use tiff::tags::{ByteOrder, CompressionMethod, PlanarConfiguration, Tag};
 use tiff::{ColorType, TiffError};
 
 /// The largest strip or tile that is decoded, in bytes.
@@ -48,6 +49,10 @@ struct Layout {
     page: Page,
     /// Number of pages that make the array.
     pages: u64,
+    /// Width and height of what is decoded at once: a tile, a strip, or a part of a large strip that is not compressed.
+    chunk: (u32, u32),
+    /// Rows are read as they are in the file.
+    plain: bool,
     /// Bytes of a decoded strip or tile.
     chunk_bytes: u64,
     access: Access,
@@ -103,7 +108,9 @@ fn decoder(path: &Path, file: FileReader, bytes: u64) -> Result<TiffDecoder, Sto
 
 fn layout(path: &Path, d: &mut TiffDecoder, bytes: u64, options: &InputOptions) -> Result<Layout, StoreError> {
     let page = page(path, d)?;
-    let chunk_bytes = check_size(path, d, &page, bytes)?;
+    let plain = plain_rows(path, d, &page)?;
+    let chunk = plain.map_or(page.chunk, |rows| (page.width, rows));
+    let chunk_bytes = check_size(path, d, &page, chunk, bytes)?;
     let mut pages = 1;
     while d.more_images() {
         d.next_image().map_err(|e| refused(path, e))?;
@@ -120,19 +127,20 @@ fn layout(path: &Path, d: &mut TiffDecoder, bytes: u64, options: &InputOptions) 
     let spatial = if pages > 1 { vec![pages, h, w] } else { vec![h, w] };
     let letters = if pages > 1 { "zyx" } else { "yx" };
     let (meta, _) = image_meta(path, &spatial, letters, page.channels, page.dtype, options)?;
-    let mut tile = vec![u64::from(page.chunk.1).min(h), u64::from(page.chunk.0).min(w)];
+    let mut tile = vec![u64::from(chunk.1).min(h), u64::from(chunk.0).min(w)];
     if pages > 1 {
         tile.insert(0, 1);
     }
     if meta.rank() > tile.len() {
         tile.push(meta.shape[meta.rank() - 1]);
     }
-    let across = w.div_ceil(page.chunk.0.into());
+    let across = w.div_ceil(chunk.0.into());
     let rows = (2 * across * chunk_bytes).clamp(CACHE, LARGEST_CACHE);
     let cache = rows.min(meta.bytes()).max(chunk_bytes);
     // Besides the cache: a tile being decoded and its encoded bytes, which are no more unless it does not compress.
     let read_bytes = cache + 3 * chunk_bytes + super::FILE_BUFFER as u64;
-    Ok(Layout { meta, page, pages, chunk_bytes, access: Access::Tiles(tile), cache, read_bytes })
+    let access = Access::Tiles(tile);
+    Ok(Layout { meta, page, pages, chunk, plain: plain.is_some(), chunk_bytes, access, cache, read_bytes })
 }
 
 fn page(path: &Path, d: &mut TiffDecoder) -> Result<Page, StoreError> {
@@ -194,8 +202,25 @@ fn page(path: &Path, d: &mut TiffDecoder) -> Result<Page, StoreError> {
     Ok(Page { width, height, colour, dtype, channels, chunk, tiled })
 }
 
+/// Rows that are read at once where large strips hold pixels as they are in memory, so that a region does not take the
+/// whole strip; `None` elsewhere.
+fn plain_rows(path: &Path, d: &mut TiffDecoder, page: &Page) -> Result<Option<u32>, StoreError> {
+    let mut tag = |tag| d.find_tag_unsigned::<u16>(tag).map_err(|e| refused(path, e));
+    let compression = tag(Tag::Compression)?.unwrap_or(1);
+    let predictor = tag(Tag::Predictor)?.unwrap_or(1);
+    // Zero is white in 0: the decoder inverts it.
+    let colours = tag(Tag::PhotometricInterpretation)?.unwrap_or(0);
+    let native = if cfg!(target_endian = "big") { ByteOrder::BigEndian } else { ByteOrder::LittleEndian };
+    let native = d.byte_order() == native || page.dtype.size() == 1;
+    let row = u64::from(page.width) * (page.channels * page.dtype.size()) as u64;
+    let rows = u32::try_from(tiff_strip_rows(row)).unwrap_or(u32::MAX);
+    let (strip, one) = (page.chunk.1, page.chunk.1 == page.height);
+    let plain = compression == 1 && predictor == 1 && matches!(colours, 1 | 2) && native && !page.tiled;
+    Ok((plain && rows < strip && (one || strip % rows == 0)).then_some(rows))
+}
+
 /// Bytes of a decoded chunk; refuses pixels that the file is too small for.
-fn check_size(path: &Path, d: &mut TiffDecoder, page: &Page, bytes: u64) -> Result<u64, StoreError> {
+fn check_size(path: &Path, d: &mut TiffDecoder, page: &Page, part: (u32, u32), bytes: u64) -> Result<u64, StoreError> {
     let pixel = (page.channels * page.dtype.size()) as u64;
     let raw = u64::from(page.width).saturating_mul(page.height.into()).saturating_mul(pixel);
     let method = d.find_tag_unsigned::<u16>(Tag::Compression).map_err(|e| refused(path, e))?.unwrap_or(1);
@@ -219,9 +244,9 @@ fn check_size(path: &Path, d: &mut TiffDecoder, page: &Page, bytes: u64) -> Resu
         let text = format!("{w} x {h} pixels are {raw} bytes, more than {bytes} bytes can hold: damaged or a bomb");
         return Err(corrupt(path, text));
     }
-    let chunk = u64::from(page.chunk.0).saturating_mul(page.chunk.1.into()).saturating_mul(pixel);
+    let chunk = u64::from(part.0).saturating_mul(part.1.into()).saturating_mul(pixel);
     if chunk > LARGEST_CHUNK || chunk / expansion > bytes {
-        let (w, h) = page.chunk;
+        let (w, h) = part;
         let text = format!("tiles or strips of {w} x {h} pixels are {chunk} bytes, the most that is decoded is 1 GiB");
         return Err(unsupported(path, text));
     }
@@ -239,7 +264,7 @@ impl ArrayReader for TiffReader {
         let read = AtomicU64::new(0);
         let at = usize::from(l.pages > 1);
         let pages = if l.pages > 1 { region.lo[0] as u64..region.hi[0] as u64 } else { 0..1 };
-        let (cw, ch) = (u64::from(l.page.chunk.0), u64::from(l.page.chunk.1));
+        let (cw, ch) = (u64::from(l.chunk.0), u64::from(l.chunk.1));
         let across = u64::from(l.page.width).div_ceil(cw);
         let rows = region.lo[at] as u64 / ch..=(region.hi[at] as u64 - 1) / ch;
         let columns = region.lo[at + 1] as u64 / cw..=(region.hi[at + 1] as u64 - 1) / cw;
@@ -262,7 +287,8 @@ impl TiffReader {
     fn decode(&self, page: u64, chunk: u32, y: u64, x: u64, read: &AtomicU64) -> Result<Block, StoreError> {
         let l = &self.layout;
         let mut d = self.at(page)?;
-        let (w, h) = d.chunk_data_dimensions(chunk);
+        let h = l.chunk.1.min(l.page.height - y as u32);
+        let w = l.chunk.0.min(l.page.width - x as u32);
         let mut lo = Index::from_slice(&[y as i64, x as i64]);
         let mut hi = Index::from_slice(&[y as i64 + i64::from(h), x as i64 + i64::from(w)]);
         if l.pages > 1 {
@@ -274,6 +300,12 @@ impl TiffReader {
             hi.push(l.page.channels as i64);
         }
         let mut tile = Block::zeros(l.meta.dtype, Region::new(lo, hi));
+        if l.plain {
+            self.read_rows(&mut d, y, &mut tile)?;
+            read.fetch_add(tile.bytes().len() as u64, Ordering::Relaxed);
+            self.keep(page, d);
+            return Ok(tile);
+        }
         let expected = d.image_chunk_buffer_layout(chunk).map_err(|e| refused(&self.path, e))?.len;
         if expected != tile.bytes().len() {
             let (n, m) = (tile.bytes().len(), expected);
@@ -293,11 +325,31 @@ impl TiffReader {
         if let ColorType::YCbCr(_) = l.page.colour {
             tile.bytes_mut().chunks_exact_mut(3).for_each(rgb_of_ycbcr);
         }
+        self.keep(page, d);
+        Ok(tile)
+    }
+
+    /// Keeps a decoder for later.
+    fn keep(&self, page: u64, decoder: TiffDecoder) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE {
-            idle.push((page, d));
+            idle.push((page, decoder));
         }
-        Ok(tile)
+    }
+
+    /// Reads the rows of a tile, from row `y` of its page, as they are in the file.
+    fn read_rows(&self, d: &mut TiffDecoder, y: u64, tile: &mut Block) -> Result<(), StoreError> {
+        let page = &self.layout.page;
+        let row = u64::from(page.width) * (page.channels * page.dtype.size()) as u64;
+        let (strip, below) = (y / u64::from(page.chunk.1), y % u64::from(page.chunk.1));
+        let offsets = d.find_tag_unsigned_vec::<u64>(Tag::StripOffsets).map_err(|e| refused(&self.path, e))?;
+        let start = offsets.and_then(|o| o.get(strip as usize).copied());
+        let Some(start) = start.and_then(|o| o.checked_add(below * row)) else {
+            return Err(corrupt(&self.path, format!("strip {strip} has no place in the file")));
+        };
+        let file = d.inner();
+        let done = file.seek(SeekFrom::Start(start)).and_then(|_| file.read_exact(tile.bytes_mut()));
+        done.map_err(|e| refused(&self.path, TiffError::IoError(e)))
     }
 
     /// A decoder at a page: one that is there, or any idle one, or a new one.

@@ -1,6 +1,7 @@
 //! Bands: whole rows put together from blocks that arrive in any order.
 
 use ops_core::{ArrayMeta, Axis, Block, Region};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -37,11 +38,11 @@ struct Band {
 
 /// A band that is complete.
 #[derive(Debug)]
-pub(super) struct Complete {
+pub(super) struct Complete<'a> {
     /// Its number, page after page and from the top.
     pub(super) index: u64,
     /// Its rows, C order, native byte order.
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: Cow<'a, [u8]>,
 }
 
 impl BandLayout {
@@ -81,7 +82,7 @@ impl Bands {
     /// Copies a block in and gives the bands that it completed, in order.
     ///
     /// Only those who write to the same band wait for each other, for the time of a copy.
-    pub(super) fn add(&self, block: &Block) -> Result<Vec<Complete>, String> {
+    pub(super) fn add<'a>(&self, block: &'a Block) -> Result<Vec<Complete<'a>>, String> {
         let (l, region) = (&self.layout, block.region());
         let whole = Region::whole(&l.shape);
         if region.rank() != whole.rank() || !whole.contains(region) {
@@ -99,16 +100,21 @@ impl Bands {
             for band in first..=last {
                 let index = page * l.per_page + band;
                 let rows = l.rows_of(index);
+                let top = (band * l.band_rows) as i64;
+                let (lo, hi) = (region.lo[p].max(top), region.hi[p].min(top + rows as i64));
+                let line = page_block / lines;
+                let from = &bytes[(lo - region.lo[p]) as usize * line..(hi - region.lo[p]) as usize * line];
+                if from.len() == rows as usize * l.row_bytes {
+                    // The block has all of the band.
+                    done.push(Complete { index, bytes: Cow::Borrowed(from) });
+                    continue;
+                }
                 let slot = {
                     let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
                     let new =
                         || Band { bytes: vec![0; rows as usize * l.row_bytes], missing: rows as usize * l.row_bytes };
                     open.entry(index).or_insert_with(|| Arc::new(Mutex::new(new()))).clone()
                 };
-                let top = (band * l.band_rows) as i64;
-                let (lo, hi) = (region.lo[p].max(top), region.hi[p].min(top + rows as i64));
-                let line = page_block / lines;
-                let from = &bytes[(lo - region.lo[p]) as usize * line..(hi - region.lo[p]) as usize * line];
                 let mut into = slot.lock().unwrap_or_else(PoisonError::into_inner);
                 let Some(missing) = into.missing.checked_sub(from.len()) else {
                     return Err(format!("the block {region} was written before"));
@@ -118,7 +124,7 @@ impl Bands {
                 if missing == 0 {
                     let bytes = std::mem::take(&mut into.bytes);
                     self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&index);
-                    done.push(Complete { index, bytes });
+                    done.push(Complete { index, bytes: Cow::Owned(bytes) });
                 }
             }
         }
@@ -191,7 +197,7 @@ mod tests {
         let mut done = BTreeMap::new();
         for r in regions {
             for c in bands.add(&whole.cut(&pool, &r)).unwrap() {
-                assert!(done.insert(c.index, c.bytes).is_none());
+                assert!(done.insert(c.index, c.bytes.into_owned()).is_none());
             }
         }
         assert_eq!(done.len() as u64, bands.layout.count());

@@ -34,12 +34,12 @@ const fn bound(len: usize) -> usize {
 
 /// Appends `data` as blocks that end at a byte boundary, so that pieces encoded apart can be joined.
 pub(super) fn encode(data: &[u8], out: &mut Vec<u8>) {
-    let mut w = Bits { out, buffer: 0, free: 64 };
+    let mut w = Bits { at: out.len(), out, buffer: 0, used: 0 };
     let mut runs = Vec::new();
     for block in data.chunks(BLOCK) {
         encode_block(block, &mut runs, &mut w);
     }
-    w.align();
+    w.finish();
 }
 
 /// Bits that [`encode`] would take for up to [`BLOCK`] bytes, without their header.
@@ -72,7 +72,7 @@ fn encode_block(data: &[u8], spans: &mut Vec<Span>, w: &mut Bits) {
     if bits.div_ceil(8) >= data.len() as u64 {
         return w.stored(data);
     }
-    w.out.reserve(bits as usize / 8 + 64);
+    w.reserve(bits as usize / 8);
     w.put(0b100, 3);
     header.write(w);
     let mut code = [0u16; SYMBOLS];
@@ -272,89 +272,79 @@ fn extra_of(symbol: u8) -> u64 {
 
 /// Bits in the order of DEFLATE: the first one is the lowest of the first byte.
 struct Bits<'a> {
+    /// Long enough for what was reserved, zeroed beyond `at`.
     out: &'a mut Vec<u8>,
+    /// Where the next whole byte goes.
+    at: usize,
     buffer: u64,
-    free: u32,
+    /// Bits in the buffer, fewer than 8 between calls.
+    used: u32,
+}
+
+/// Moves the whole bytes of the buffer out.
+#[inline(always)]
+fn flush(out: &mut [u8], at: &mut usize, buffer: &mut u64, used: &mut u32) {
+    out[*at..*at + 8].copy_from_slice(&buffer.to_le_bytes());
+    *at += (*used / 8) as usize;
+    *buffer >>= *used & !7;
+    *used &= 7;
 }
 
 impl Bits<'_> {
-    /// Appends the low `n` bits of `value`, at most 32; the others must be 0.
+    /// Makes room for so many bytes more.
+    fn reserve(&mut self, bytes: usize) {
+        self.out.resize(self.at + bytes + 64, 0);
+    }
+
+    /// Appends the low `n` bits of `value`, at most 48; the others must be 0.
     fn put(&mut self, value: u64, n: u32) {
-        self.buffer |= value << (64 - self.free);
-        self.free -= n;
-        if self.free < 32 {
-            self.out.extend_from_slice(&(self.buffer as u32).to_le_bytes());
-            self.buffer >>= 32;
-            self.free += 32;
-        }
+        self.buffer |= value << self.used;
+        self.used += n;
+        flush(self.out, &mut self.at, &mut self.buffer, &mut self.used);
     }
 
     /// Appends the codes of these bytes.
     fn literals(&mut self, data: &[u8], table: &[u32; SYMBOLS]) {
-        let start = self.out.len();
-        // At most 12 bits each, and what is in the buffer.
-        self.out.resize(start + data.len() + data.len() / 2 + 16, 0);
-        let out = &mut self.out[start..];
-        let (mut buffer, mut used, mut at) = (self.buffer, 64 - self.free, 0);
+        let out = self.out.as_mut_slice();
+        let (mut buffer, mut used, mut at) = (self.buffer, self.used, self.at);
         let add = |v: u8, buffer: &mut u64, used: &mut u32| {
             let e = table[usize::from(v)];
             *buffer |= u64::from(e & 0xffff) << *used;
             *used += e >> 16;
         };
+        // At most 7 bits are left from before, four codes of 12 bits fit above them.
         let mut words = data.chunks_exact(4);
         for w in &mut words {
-            // Whole bytes out first: at most 7 bits stay, four codes of 12 bits fit above them.
-            out[at..at + 8].copy_from_slice(&buffer.to_le_bytes());
-            at += (used / 8) as usize;
-            buffer >>= used & !7;
-            used &= 7;
             add(w[0], &mut buffer, &mut used);
             add(w[1], &mut buffer, &mut used);
             add(w[2], &mut buffer, &mut used);
             add(w[3], &mut buffer, &mut used);
+            flush(out, &mut at, &mut buffer, &mut used);
         }
-        for v in words.remainder().iter().copied().map(Some).chain([None]) {
-            out[at..at + 8].copy_from_slice(&buffer.to_le_bytes());
-            at += (used / 8) as usize;
-            buffer = buffer.checked_shr(used & !7).unwrap_or(0);
-            used &= 7;
-            if let Some(v) = v {
-                add(v, &mut buffer, &mut used);
-            }
+        for v in words.remainder() {
+            add(*v, &mut buffer, &mut used);
         }
-        self.out.truncate(start + at);
-        (self.buffer, self.free) = (buffer, 64 - used);
+        flush(out, &mut at, &mut buffer, &mut used);
+        (self.buffer, self.used, self.at) = (buffer, used, at);
     }
 
-    /// Fills up to a byte boundary with an empty stored block, unless there.
-    fn align(&mut self) {
-        if self.free < 64 {
+    /// Fills up to a byte boundary with an empty stored block, unless there, and drops the room that is left.
+    fn finish(&mut self) {
+        if self.used > 0 {
             self.stored(&[]);
         }
+        self.out.truncate(self.at);
     }
 
-    /// Appends stored blocks (one, even for no data).
+    /// Appends one stored block of at most [`BLOCK`] bytes.
     fn stored(&mut self, data: &[u8]) {
-        let mut rest = data;
-        loop {
-            let (now, later) = rest.split_at(rest.len().min(0xffff));
-            self.put(0, 3);
-            let pad = self.free % 8;
-            self.put(0, pad);
-            while self.free < 64 {
-                self.out.push(self.buffer as u8);
-                self.buffer >>= 8;
-                self.free += 8;
-            }
-            let n = now.len() as u16;
-            self.out.extend_from_slice(&n.to_le_bytes());
-            self.out.extend_from_slice(&(!n).to_le_bytes());
-            self.out.extend_from_slice(now);
-            rest = later;
-            if rest.is_empty() {
-                return;
-            }
-        }
+        self.reserve(data.len());
+        self.put(0, 3);
+        self.put(0, (8 - self.used) % 8);
+        let n = data.len() as u16;
+        self.put(u64::from(n) | u64::from(!n) << 16, 32);
+        self.out[self.at..self.at + data.len()].copy_from_slice(data);
+        self.at += data.len();
     }
 }
 

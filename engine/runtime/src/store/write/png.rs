@@ -15,8 +15,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-/// Rows of a band that are tried with every filter.
-const SAMPLE_ROWS: usize = 6;
+/// Pieces of rows of a band that are tried with every filter, and their length.
+const SAMPLES: usize = 8;
+const SAMPLE_BYTES: usize = 640;
 
 /// Filters of PNG in order of their numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,8 +118,8 @@ impl PngWriter {
     fn encode(&self, band: Complete) -> Vec<u8> {
         let mut rows = band.bytes;
         match self.dtype {
-            DType::Bool => rows.iter_mut().for_each(|v| *v = if *v == 0 { 0 } else { 255 }),
-            DType::UInt16 => rows.chunks_exact_mut(2).for_each(|v| {
+            DType::Bool => rows.to_mut().iter_mut().for_each(|v| *v = if *v == 0 { 0 } else { 255 }),
+            DType::UInt16 => rows.to_mut().chunks_exact_mut(2).for_each(|v| {
                 let big = u16::from_ne_bytes([v[0], v[1]]).to_be_bytes();
                 v.copy_from_slice(&big);
             }),
@@ -126,7 +127,9 @@ impl PngWriter {
         }
         let row = self.layout.row_bytes;
         let choice = choose(&rows, row, self.pixel);
-        let mut out = vec![0; 8];
+        // Photographs take about half, other images less.
+        let mut out = Vec::with_capacity(rows.len() / 4 * 3 + 1024);
+        out.extend_from_slice(&[0; 8]);
         out[4..].copy_from_slice(b"IDAT");
         if band.index == 0 {
             // Window of 32 KiB, fastest compression.
@@ -158,19 +161,25 @@ impl PngWriter {
 /// The filter that makes a sample of the rows smallest.
 fn choose(rows: &[u8], row: usize, pixel: usize) -> Filter {
     let lines = rows.len() / row;
-    let sample: Vec<usize> = (1..=SAMPLE_ROWS.min(lines)).map(|i| i * lines / (SAMPLE_ROWS.min(lines) + 1)).collect();
-    // Long rows are judged by their first part.
-    let part = row.min(deflate::BLOCK / SAMPLE_ROWS);
-    let mut line = vec![0; row + 1];
-    let mut filtered = Vec::with_capacity(SAMPLE_ROWS * part);
+    if lines < 2 || row <= pixel {
+        return Filter::Sub;
+    }
+    let n = SAMPLE_BYTES.min(row - pixel);
+    let mut filtered = [0; SAMPLES * SAMPLE_BYTES];
     let mut best = (u64::MAX, Filter::Sub);
     for f in FILTERS {
-        filtered.clear();
-        for &y in &sample {
-            filter_row(rows, y, row, pixel, f, &mut line);
-            filtered.extend_from_slice(&line[1..=part]);
+        for (i, out) in filtered.chunks_exact_mut(n).take(SAMPLES).enumerate() {
+            let y = 1 + i * (lines - 1) / SAMPLES;
+            // Pieces lie along the diagonal, so that nothing that repeats along rows hides.
+            let at = y * row + pixel + i * (row - pixel - n) / SAMPLES;
+            let piece = |at: usize| &rows[at..at + n];
+            filter_piece(f, piece(at), piece(at - pixel), piece(at - row), piece(at - row - pixel), out);
         }
-        let cost = deflate::cost(&filtered);
+        let mut cost = deflate::cost(&filtered[..SAMPLES * n]);
+        if f == Filter::Paeth {
+            // The slowest to undo: it has to be worth it.
+            cost += cost / 32;
+        }
         if cost < best.0 {
             best = (cost, f);
         }
@@ -182,55 +191,27 @@ fn choose(rows: &[u8], row: usize, pixel: usize) -> Filter {
 fn filter_row(rows: &[u8], y: usize, row: usize, pixel: usize, filter: Filter, out: &mut [u8]) {
     let current = &rows[y * row..(y + 1) * row];
     // No row above the first of a band may be used.
-    let filter = match filter {
-        Filter::None => Filter::None,
-        f if y > 0 => f,
-        _ => Filter::Sub,
-    };
-    out[0] = filter as u8;
-    let out = &mut out[1..];
+    let filter = if y > 0 || filter == Filter::None { filter } else { Filter::Sub };
     let above = if y > 0 { &rows[(y - 1) * row..y * row] } else { current };
-    let (head, out) = out.split_at_mut(pixel);
-    let left = &current[..row - pixel];
-    let (first, rest) = current.split_at(pixel);
-    let (above_first, above_rest) = above.split_at(pixel);
-    let corner = &above[..row - pixel];
+    // Left of the first pixel there is black.
+    let black = &[0; 8][..pixel];
+    out[0] = filter as u8;
+    let (head, rest) = out[1..].split_at_mut(pixel);
+    let left = row - pixel;
+    filter_piece(filter, &current[..pixel], black, &above[..pixel], black, head);
+    filter_piece(filter, &current[pixel..], &current[..left], &above[pixel..], &above[..left], rest);
+}
+
+/// Filters bytes, given those one pixel to the left, one row above, and both.
+fn filter_piece(filter: Filter, current: &[u8], left: &[u8], above: &[u8], corner: &[u8], out: &mut [u8]) {
+    let all = out.iter_mut().zip(current).zip(left).zip(above).zip(corner);
     match filter {
-        Filter::None => {
-            head.copy_from_slice(first);
-            out.copy_from_slice(rest);
-        }
-        Filter::Sub => {
-            head.copy_from_slice(first);
-            for ((o, v), a) in out.iter_mut().zip(rest).zip(left) {
-                *o = v.wrapping_sub(*a);
-            }
-        }
-        Filter::Up => {
-            for ((o, v), b) in head.iter_mut().zip(first).zip(above_first) {
-                *o = v.wrapping_sub(*b);
-            }
-            for ((o, v), b) in out.iter_mut().zip(rest).zip(above_rest) {
-                *o = v.wrapping_sub(*b);
-            }
-        }
-        Filter::Average => {
-            for ((o, v), b) in head.iter_mut().zip(first).zip(above_first) {
-                *o = v.wrapping_sub(b / 2);
-            }
-            for (((o, v), a), b) in out.iter_mut().zip(rest).zip(left).zip(above_rest) {
-                // The mean rounded down, without a wider type.
-                *o = v.wrapping_sub((a & b) + ((a ^ b) >> 1));
-            }
-        }
-        Filter::Paeth => {
-            for ((o, v), b) in head.iter_mut().zip(first).zip(above_first) {
-                *o = v.wrapping_sub(*b);
-            }
-            for ((((o, v), a), b), c) in out.iter_mut().zip(rest).zip(left).zip(above_rest).zip(corner) {
-                *o = v.wrapping_sub(paeth(*a, *b, *c));
-            }
-        }
+        Filter::None => out.copy_from_slice(current),
+        Filter::Sub => all.for_each(|((((o, v), a), _), _)| *o = v.wrapping_sub(*a)),
+        Filter::Up => all.for_each(|((((o, v), _), b), _)| *o = v.wrapping_sub(*b)),
+        // The mean rounded down, without a wider type.
+        Filter::Average => all.for_each(|((((o, v), a), b), _)| *o = v.wrapping_sub((a & b) + ((a ^ b) >> 1))),
+        Filter::Paeth => all.for_each(|((((o, v), a), b), c)| *o = v.wrapping_sub(paeth(*a, *b, *c))),
     }
 }
 

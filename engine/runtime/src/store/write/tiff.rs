@@ -114,7 +114,7 @@ impl TiffWriter {
 
     /// The bytes of a strip.
     fn encode(&self, band: Complete) -> Vec<u8> {
-        let mut rows = band.bytes;
+        let mut rows = band.bytes.into_owned();
         let size = self.meta.dtype.size();
         if self.meta.dtype == DType::Bool {
             rows.iter_mut().for_each(|v| *v = if *v == 0 { 0 } else { 255 });

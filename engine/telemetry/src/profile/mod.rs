@@ -3,15 +3,20 @@
 //! Every call of a node's kernel is counted, none is sampled. Sums are over threads: with eight busy threads a run of
 //! one second has eight seconds of wall time. The file is replaced every few seconds and at the end.
 
+mod report;
+mod sums;
+
 use crate::record::write_whole;
 use engine_runtime::event::{
     ActionKind, Delivery, Event, Nanos, OpTime, RunHeader, Subscriber, TaskRecord, TaskStatus,
 };
+use report::{Actions, OpReport, Report, StageReport, StepReport, Times, seconds};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use sums::Sums;
 
 /// How often the file is replaced.
 const REFRESH: Duration = Duration::from_secs(3);
@@ -40,39 +45,6 @@ pub struct Profile {
     written: Instant,
     changed: bool,
     warning: Option<String>,
-}
-
-/// Times of equal things.
-#[derive(Debug, Clone, Copy, Default)]
-struct Sums {
-    calls: u64,
-    wall: u64,
-    cpu: u64,
-    bytes: u64,
-    min: u64,
-    max: u64,
-}
-
-impl Sums {
-    fn add(&mut self, wall: u64, cpu: u64, bytes: u64) {
-        self.min = if self.calls == 0 { wall } else { self.min.min(wall) };
-        self.max = self.max.max(wall);
-        self.calls += 1;
-        self.wall += wall;
-        self.cpu += cpu;
-        self.bytes += bytes;
-    }
-
-    fn merge(&mut self, other: &Self) {
-        if other.calls > 0 {
-            self.min = if self.calls == 0 { other.min } else { self.min.min(other.min) };
-        }
-        self.max = self.max.max(other.max);
-        self.calls += other.calls;
-        self.wall += other.wall;
-        self.cpu += other.cpu;
-        self.bytes += other.bytes;
-    }
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -190,91 +162,6 @@ impl Profile {
     }
 }
 
-#[derive(Serialize)]
-struct Report<'a> {
-    version: u32,
-    clock: Clock,
-    workflow: &'a str,
-    threads: usize,
-    complete: bool,
-    elapsed_s: Option<f64>,
-    actions: Actions,
-    stages: Vec<StageReport<'a>>,
-    steps: Vec<StepReport<'a>>,
-    ops: Vec<OpReport<'a>>,
-}
-
-#[derive(Serialize)]
-struct Actions {
-    disk_read_s: f64,
-    compute_s: f64,
-    disk_write_s: f64,
-}
-
-#[derive(Serialize)]
-struct StageReport<'a> {
-    stage: usize,
-    name: &'a str,
-    tasks: u64,
-    failed: u64,
-    cancelled: u64,
-    /// From the start of its first task to the stop of its last.
-    elapsed_s: f64,
-    wall_s: f64,
-    cpu_s: f64,
-    bytes: u64,
-}
-
-#[derive(Serialize)]
-struct StepReport<'a> {
-    step: &'a str,
-    #[serde(flatten)]
-    times: Times,
-}
-
-#[derive(Serialize)]
-struct OpReport<'a> {
-    step: &'a str,
-    op: &'a str,
-    name: &'a str,
-    #[serde(flatten)]
-    times: Times,
-}
-
-/// `cpu_s` is absent with the wall clock. `share` is of the wall time of all ops.
-#[derive(Serialize)]
-struct Times {
-    calls: u64,
-    wall_s: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cpu_s: Option<f64>,
-    share: f64,
-    min_s: f64,
-    mean_s: f64,
-    max_s: f64,
-    bytes: u64,
-}
-
-impl Times {
-    fn new(sums: &Sums, total: u64, cpu: bool) -> Self {
-        let ratio = |part: f64, whole: u64| if whole == 0 { 0.0 } else { part / whole as f64 };
-        Self {
-            calls: sums.calls,
-            wall_s: seconds(sums.wall),
-            cpu_s: cpu.then(|| seconds(sums.cpu)),
-            share: (ratio(sums.wall as f64, total) * 1e4).round() / 1e4,
-            min_s: seconds(sums.min),
-            mean_s: seconds(ratio(sums.wall as f64, sums.calls).round() as u64),
-            max_s: seconds(sums.max),
-            bytes: sums.bytes,
-        }
-    }
-}
-
-fn seconds(nanos: u64) -> f64 {
-    nanos as f64 / 1e9
-}
-
 impl Subscriber for Profile {
     fn name(&self) -> &'static str {
         "profile"
@@ -355,15 +242,5 @@ mod tests {
         assert_eq!(report["clock"].as_str(), Some("wall"));
         assert!(report["ops"][0].get("cpu_s").is_none());
         assert_eq!(profile(Clock::Cpu, 0)["ops"][0]["mean_s"].as_f64(), Some(0.0));
-    }
-
-    #[test]
-    fn the_smallest_and_the_largest_are_kept_and_merged() {
-        let mut sums = Sums::default();
-        [5, 3, 9].into_iter().for_each(|wall| sums.add(wall, 1, 1));
-        let mut merged = Sums::default();
-        merged.merge(&sums);
-        merged.merge(&Sums::default());
-        assert_eq!((merged.min, merged.max, merged.calls, merged.wall), (3, 9, 3, 17));
     }
 }

@@ -3,19 +3,18 @@
 //! Tasks are counted where their number is known before the run, items otherwise. The rate is that of the last ten
 //! seconds or so, and the time left follows from it. Warnings are shown when they come.
 
-use engine_runtime::event::{
-    ActionKind, Delivery, Event, RunEnd, RunHeader, RunStatus, Subscriber, TaskRecord, TaskStatus,
-};
+mod amount;
+mod count;
+
+use count::Count;
+use engine_runtime::event::{Delivery, Event, RunHeader, Subscriber};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Time between plain lines.
 const LINES: Duration = Duration::from_secs(3);
-/// Time in which an old rate has lost two thirds of its weight.
-const MEMORY: f64 = 5.0;
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -53,20 +52,6 @@ enum Display {
     /// A bar, without colours when the flag is set.
     Bar(ProgressBar, bool),
     Lines(Box<dyn Write + Send>),
-}
-
-/// What has happened so far.
-struct Count {
-    header: Option<Arc<RunHeader>>,
-    started: Instant,
-    tasks: u64,
-    failed: u64,
-    items: u64,
-    items_failed: u64,
-    bytes: u64,
-    active: BTreeSet<u32>,
-    rate: Rate,
-    end: Option<RunEnd>,
 }
 
 impl Progress {
@@ -129,135 +114,15 @@ fn say(out: &mut Box<dyn Write + Send>, line: &str) {
 }
 
 fn style(known: bool, plain: bool) -> ProgressStyle {
-    let template = match (known, plain) {
-        (true, false) => "{bar:30.cyan/dim} {percent:>3} % {human_pos}/{human_len} {msg}",
-        (true, true) => "{bar:30} {percent:>3} % {human_pos}/{human_len} {msg}",
-        (false, _) => "{spinner} {human_pos} {msg}",
-    };
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+    ProgressStyle::with_template(template(known, plain)).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// A rate that forgets.
-struct Rate {
-    at: f64,
-    done: u64,
-    value: Option<f64>,
-}
-
-impl Rate {
-    /// Takes note of how much was done how many seconds after the start.
-    fn update(&mut self, done: u64, at: f64) {
-        let passed = at - self.at;
-        if passed <= 0.0 {
-            return;
-        }
-        let now = done.saturating_sub(self.done) as f64 / passed;
-        let weight = 1.0 - (-passed / MEMORY).exp();
-        self.value = Some(self.value.map_or(now, |old| old + weight * (now - old)));
-        (self.at, self.done) = (at, done);
-    }
-}
-
-impl Count {
-    fn new() -> Self {
-        Self {
-            header: None,
-            started: Instant::now(),
-            tasks: 0,
-            failed: 0,
-            items: 0,
-            items_failed: 0,
-            bytes: 0,
-            active: BTreeSet::new(),
-            rate: Rate { at: 0.0, done: 0, value: None },
-            end: None,
-        }
-    }
-
-    fn add(&mut self, record: &TaskRecord) {
-        self.tasks += 1;
-        self.failed += u64::from(matches!(record.status, TaskStatus::Failed(_)));
-        if record.actions.iter().any(|action| action.kind == ActionKind::DiskWrite) {
-            self.bytes += record.nbytes;
-        }
-    }
-
-    /// How much is done, of how much if that is known, of what.
-    fn position(&self) -> Option<(u64, Option<u64>, &'static str)> {
-        let header = self.header.as_ref()?;
-        Some(match header.tasks {
-            Some(total) => (self.tasks, Some(total), "tasks"),
-            None if header.items > 1 => (self.items, Some(header.items), "items"),
-            None => (self.tasks, None, "tasks"),
-        })
-    }
-
-    /// Rate, time left, failures, bytes and stages.
-    fn details(&self) -> String {
-        let Some((done, total, unit)) = self.position() else { return String::new() };
-        let mut parts = Vec::new();
-        if let Some(rate) = self.rate.value {
-            parts.push(format!("{} {unit}/s", significant(rate)));
-            let left = total.map(|total| total.saturating_sub(done));
-            if let Some(left) = left.filter(|left| *left > 0 && rate > 0.0) {
-                parts.push(format!("{} left", duration(left as f64 / rate)));
-            }
-        }
-        let failed = if unit == "items" { self.items_failed } else { self.failed };
-        if failed > 0 {
-            parts.push(format!("{failed} failed"));
-        }
-        if self.bytes > 0 {
-            parts.push(format!("{} written", bytes(self.bytes)));
-        }
-        if let Some(header) = &self.header {
-            let names: Vec<&str> = (self.active.iter())
-                .filter_map(|stage| header.stages.get(*stage as usize).map(|stage| stage.name.as_str()))
-                .collect();
-            if let [first, rest @ ..] = names.as_slice() {
-                let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
-                parts.push(format!("in {first}{more}"));
-            }
-        }
-        parts.join(", ")
-    }
-
-    /// All of it in one line.
-    fn line(&self) -> String {
-        let Some((done, total, unit)) = self.position() else { return String::new() };
-        let mut line = match total {
-            Some(total) if total > 0 => format!("{done}/{total} {unit} ({} %)", done.saturating_mul(100) / total),
-            _ => format!("{done} {unit}"),
-        };
-        let details = self.details();
-        if !details.is_empty() {
-            line.push_str(", ");
-            line.push_str(&details);
-        }
-        line
-    }
-
-    /// The last line.
-    fn summary(&self) -> String {
-        let (status, passed) = match (&self.end, &self.header) {
-            (Some(end), Some(header)) => {
-                let status = match end.status {
-                    RunStatus::Ok => "done",
-                    RunStatus::Failed => "failed",
-                    RunStatus::Interrupted => "interrupted",
-                };
-                (status, end.stop.saturating_sub(header.start) as f64 / 1e9)
-            }
-            _ => ("ended early", self.started.elapsed().as_secs_f64()),
-        };
-        let mut text = format!("{status}: {} tasks in {}", self.tasks, duration(passed));
-        if self.failed > 0 {
-            text.push_str(&format!(", {} failed", self.failed));
-        }
-        if self.bytes > 0 {
-            text.push_str(&format!(", {} written", bytes(self.bytes)));
-        }
-        text
+/// What the bar shows, by whether the end is known and colours are not wanted.
+fn template(known: bool, plain: bool) -> &'static str {
+    match (known, plain) {
+        (true, false) => "{bar:30.cyan/dim} {percent:>3} % {human_pos}/{human_len} {wide_msg}",
+        (true, true) => "{bar:30} {percent:>3} % {human_pos}/{human_len} {wide_msg}",
+        (false, _) => "{spinner} {human_pos} {wide_msg}",
     }
 }
 
@@ -299,10 +164,8 @@ impl Subscriber for Progress {
         }
     }
 
-    fn finish(&mut self, dropped: u64) -> Vec<String> {
+    fn finish(&mut self, _dropped: u64) -> Vec<String> {
         if self.count.header.is_some() {
-            // What was not seen was done all the same.
-            self.count.tasks += dropped;
             let summary = self.count.summary();
             match &mut self.display {
                 Display::Bar(bar, _) => {
@@ -314,38 +177,6 @@ impl Subscriber for Progress {
         }
         Vec::new()
     }
-}
-
-/// A number with about three digits.
-fn significant(value: f64) -> String {
-    match value {
-        value if value >= 100.0 => format!("{value:.0}"),
-        value if value >= 10.0 => format!("{value:.1}"),
-        value => format!("{value:.2}"),
-    }
-}
-
-/// Seconds as `4.2 s`, `3 min 5 s` or `2 h 1 min`.
-fn duration(seconds: f64) -> String {
-    let whole = seconds.round().max(0.0) as u64;
-    match whole {
-        _ if seconds < 9.95 => format!("{seconds:.1} s"),
-        0..60 => format!("{whole} s"),
-        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
-        _ => format!("{} h {} min", whole / 3600, whole / 60 % 60),
-    }
-}
-
-/// Bytes in binary units.
-fn bytes(count: u64) -> String {
-    let mut value = count as f64;
-    for unit in ["B", "KiB", "MiB", "GiB", "TiB"] {
-        if value < 1000.0 {
-            return if unit == "B" { format!("{count} B") } else { format!("{} {unit}", significant(value)) };
-        }
-        value /= 1024.0;
-    }
-    format!("{} PiB", significant(value))
 }
 
 #[cfg(test)]
@@ -376,7 +207,7 @@ mod tests {
         let out = Shared::default();
         let mut progress = Progress::lines(Box::new(out.clone()));
         fake::run(Path::new("/x"), 1000).take(2 + 500 + 2 + 100).for_each(|event| progress.on_event(&event));
-        progress.count.rate = Rate { at: 10.0, done: 600, value: Some(20.0) };
+        progress.count.rate.update(600, 30.0);
         assert_eq!(progress.count.line(), "600/1000 tasks (60 %), 20.0 tasks/s, 20 s left, 400 KiB written, in labels");
         progress.on_event(&Event::Warning("max equals min".into()));
         assert_eq!(lines(&out), ["warning: max equals min"]);
@@ -413,33 +244,20 @@ mod tests {
     }
 
     #[test]
-    fn an_old_rate_fades() {
-        let mut rate = Rate { at: 0.0, done: 0, value: None };
-        rate.update(100, 1.0);
-        assert_eq!(rate.value, Some(100.0));
-        (2..60).for_each(|second| rate.update(100 + (second - 1) * 10, second as f64));
-        assert!((rate.value.unwrap() - 10.0).abs() < 0.1, "{:?}", rate.value);
-        rate.update(1_000_000, 59.0);
-        assert!(rate.value.unwrap() < 11.0, "no time passed");
-    }
-
-    #[test]
-    fn amounts_read_well() {
-        assert_eq!(
-            [0, 999, 1000, 1 << 20, 1 << 40, u64::MAX].map(bytes),
-            ["0 B", "999 B", "0.98 KiB", "1.00 MiB", "1.00 TiB", "16384 PiB"]
-        );
-        assert_eq!(
-            [0.04, 9.94, 9.96, 59.4, 61.0, 7321.0].map(duration),
-            ["0.0 s", "9.9 s", "10 s", "59 s", "1 min 1 s", "2 h 2 min"]
-        );
-    }
-
-    #[test]
     fn none_shows_nothing_and_modes_are_spelled_out() {
         assert!(Progress::new(ProgressMode::None, &|_| None).is_none());
         assert!(Progress::new(ProgressMode::Plain, &|_| None).is_some());
         assert_eq!("plain".parse(), Ok(ProgressMode::Plain));
         assert_eq!("x".parse::<ProgressMode>(), Err("expected auto, plain or none, found \"x\"".to_owned()));
+    }
+
+    #[test]
+    fn every_template_is_understood_and_plain_ones_have_no_colour() {
+        for known in [false, true] {
+            for plain in [false, true] {
+                assert!(ProgressStyle::with_template(template(known, plain)).is_ok());
+            }
+            assert!(!template(known, true).contains("cyan"));
+        }
     }
 }
