@@ -1,5 +1,6 @@
 //! `engine explain`: what a diagnostic code means.
 
+use super::output;
 use crate::exit;
 use clap::Args;
 use engine_model::diag::codes::{self, Code};
@@ -20,17 +21,17 @@ pub struct ExplainArgs {
 pub fn run(args: &ExplainArgs) -> u8 {
     let Some(wanted) = &args.code else {
         if args.json {
-            println!("{}", json!(codes::all().collect::<Vec<_>>()));
+            output::line(json!(codes::all().collect::<Vec<_>>()));
         } else {
             for c in codes::all() {
-                println!("{}  {}", c.code, c.title);
+                output::line(format!("{}  {}", c.code, c.title));
             }
         }
         return exit::OK;
     };
     match codes::find(wanted) {
-        Some(c) if args.json => println!("{}", json!(c)),
-        Some(c) => print!("{}", page(c)),
+        Some(c) if args.json => output::line(json!(c)),
+        Some(c) => output::text(&page(c)),
         None => {
             eprintln!("error: there is no code `{wanted}`");
             match nearest(wanted, codes::all().map(|c| c.code)) {

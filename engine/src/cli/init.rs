@@ -1,5 +1,6 @@
 //! `engine init`: a workflow to start from.
 
+use super::output;
 use crate::exit;
 use clap::Args;
 use std::io::Write;
@@ -31,10 +32,10 @@ pub fn run(args: &InitArgs) -> u8 {
     };
     let shown = path.display();
     match create() {
-        Ok(()) if args.json => println!("{}", serde_json::json!({"written": shown.to_string()})),
-        Ok(()) => {
-            println!("wrote {shown}\n\nnext:\n  engine validate {shown}\n  engine plan {shown}\n  engine run {shown}")
-        }
+        Ok(()) if args.json => output::line(serde_json::json!({"written": shown.to_string()})),
+        Ok(()) => output::line(format!(
+            "wrote {shown}\n\nnext:\n  engine validate {shown}\n  engine plan {shown}\n  engine run {shown}"
+        )),
         Err(e) => {
             let taken = e.kind() == std::io::ErrorKind::AlreadyExists;
             eprintln!("error: can't write {shown}: {}", if taken { "it exists already".into() } else { e.to_string() });

@@ -4,6 +4,7 @@ mod completions;
 mod explain;
 mod init;
 mod ops;
+mod output;
 mod plan;
 pub mod run;
 mod schema;

@@ -1,6 +1,7 @@
 //! `engine ops`: the list of ops, and the manual of each from its schema.
 
 use super::explain::wrap;
+use super::output;
 use crate::exit;
 use clap::{Args, Subcommand};
 use engine_model::spec::names::nearest;
@@ -34,16 +35,16 @@ pub fn run(args: &OpsArgs) -> u8 {
     let ops = registry::all();
     match &args.command {
         None | Some(OpsCommand::List) if args.json => {
-            println!("{}", json!(ops.iter().map(|op| summary(op)).collect::<Vec<_>>()));
+            output::line(json!(ops.iter().map(|op| summary(op)).collect::<Vec<_>>()));
         }
-        None | Some(OpsCommand::List) => print!("{}", listing(&ops)),
+        None | Some(OpsCommand::List) => output::text(&listing(&ops)),
         Some(OpsCommand::Show { name }) => match registry::find(name) {
             Some(op) if args.json => {
                 let mut o = summary(op);
                 o["schema"] = schema::of_op(op);
-                println!("{o}");
+                output::line(o);
             }
-            Some(op) => print!("{}", manual(op)),
+            Some(op) => output::text(&manual(op)),
             None => {
                 eprintln!("error: there is no op `{name}`");
                 match nearest(name, ops.iter().map(|o| o.name)) {
@@ -99,13 +100,7 @@ fn listing(ops: &[&OpEntry]) -> String {
 pub fn manual(op: &OpEntry) -> String {
     let schema = schema::of_op(op);
     let mut out = format!("{} ({})\n\n", op.name, op.domain);
-    for paragraph in schema["description"].as_str().unwrap_or_default().split("\n\n") {
-        if paragraph.trim_start().starts_with("- ") {
-            out.push_str(&format!("{}\n\n", paragraph.trim_end()));
-        } else {
-            out.push_str(&format!("{}\n\n", wrap(&paragraph.replace('\n', " "), 100)));
-        }
-    }
+    out.push_str(&prose(schema["description"].as_str().unwrap_or_default()));
     out.push_str(if op.inputs.len() == 1 { "input\n" } else { "inputs\n" });
     for i in op.inputs {
         out.push_str(&format!("  {}: {}\n{}", i.name, kind(i.kind), indented(i.doc)));
@@ -133,6 +128,19 @@ pub fn manual(op: &OpEntry) -> String {
     out.push_str(&format!("\nresult\n  {}\n", if op.makes_table { "a table" } else { "an array" }));
     let example: String = op.example.trim_end().lines().map(|l| format!("  {l}\n")).collect();
     out.push_str(&format!("\nexample\n{example}"));
+    out
+}
+
+/// Paragraphs with their lines filled; the entries of a list stay on lines of their own.
+fn prose(markdown: &str) -> String {
+    let mut out = String::new();
+    for paragraph in markdown.split("\n\n") {
+        let entries = paragraph.replace("\n- ", "\u{0}- ");
+        for entry in entries.split('\u{0}') {
+            out.push_str(&format!("{}\n", wrap(&entry.replace('\n', " "), 100)));
+        }
+        out.push('\n');
+    }
     out
 }
 

@@ -1,5 +1,6 @@
 //! `engine schema`: the JSON Schemas of the workflow language, for editors.
 
+use super::output;
 use crate::exit;
 use clap::Args;
 use engine_model::spec::names::nearest;
@@ -28,12 +29,12 @@ pub fn run(args: &SchemaArgs) -> u8 {
         return write(dir, &schema::files(&ops), args.json);
     }
     let Some(name) = &args.op else {
-        println!("{:#}", schema::published(&ops));
+        output::line(format!("{:#}", schema::published(&ops)));
         return exit::OK;
     };
     match registry::find(name) {
         Some(op) => {
-            println!("{:#}", schema::of_op(op));
+            output::line(format!("{:#}", schema::of_op(op)));
             exit::OK
         }
         None => {
@@ -58,9 +59,9 @@ fn write(dir: &Path, files: &[(String, String)], json: bool) -> u8 {
         written.push(path.display().to_string());
     }
     if json {
-        println!("{}", serde_json::json!({"written": written}));
+        output::line(serde_json::json!({"written": written}));
     } else {
-        written.iter().for_each(|w| println!("{w}"));
+        written.iter().for_each(|w| output::line(w));
     }
     exit::OK
 }

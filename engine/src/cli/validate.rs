@@ -1,5 +1,6 @@
 //! `engine validate`: everything that can be known to be wrong with a workflow before it runs.
 
+use super::output;
 use crate::{exit, loading};
 use clap::{Args, ValueEnum};
 use engine_model::diag::{Report, Sources, Style, github, json, sarif, text};
@@ -81,9 +82,9 @@ pub fn run(args: &ValidateArgs) -> u8 {
                     o
                 })
                 .collect();
-            println!("{}", json!({"valid": valid, "workflows": all}));
+            output::line(json!({"valid": valid, "workflows": all}));
         }
-        Format::Github => checked.iter().for_each(|c| print!("{}", github(&c.sources, &c.report))),
+        Format::Github => checked.iter().for_each(|c| output::text(&github(&c.sources, &c.report))),
         Format::Sarif => {
             let mut logs = checked.iter().map(|c| sarif(&c.sources, &c.report));
             if let Some(mut first) = logs.next() {
@@ -91,7 +92,7 @@ pub fn run(args: &ValidateArgs) -> u8 {
                 if let Some(runs) = first["runs"].as_array_mut() {
                     runs.extend(more);
                 }
-                println!("{first:#}");
+                output::line(format!("{first:#}"));
             }
         }
     }
@@ -126,10 +127,10 @@ fn show(c: &Checked<'_>, deny_warnings: bool) {
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     eprint!("{}", text(&c.sources, &c.report, if colour { Style::Colour } else { Style::Plain }));
     if c.is_valid(deny_warnings) {
-        println!("{}: valid ({})", c.path.display(), c.holds);
+        output::line(format!("{}: valid ({})", c.path.display(), c.holds));
     } else {
         let why = if c.report.has_errors() { "invalid" } else { "invalid, because of --deny-warnings" };
-        println!("{}: {why}", c.path.display());
+        output::line(format!("{}: {why}", c.path.display()));
         if let Some(d) = c.report.sorted().first() {
             eprintln!("`engine explain {}` tells more about the first one", d.code);
         }
