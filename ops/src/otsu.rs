@@ -175,7 +175,7 @@ pub(crate) fn naive(sorted: &[f64], integers: bool) -> f64 {
         w += count;
         m += count * center(i);
         let between = w * (total - w) * (m / w - (moment - m) / (total - w)).powi(2);
-        if between > best * (1.0 + 1e-6) {
+        if between > best * (1.0 + 1e-12) {
             (best, at) = (between, i);
         }
     }

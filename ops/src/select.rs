@@ -205,3 +205,15 @@ pub(crate) fn interpolated(a: f64, b: f64, t: f64) -> f64 {
     let d = b - a;
     if t >= 0.5 { b - d * (1.0 - t) } else { a + d * t }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::interpolated;
+
+    /// Results of `numpy.percentile`; from the lower neighbour each would be an ulp off.
+    #[test]
+    fn the_nearer_neighbour_is_where_interpolation_starts() {
+        assert_eq!(interpolated(-3.9, 1.0, 0.6), -0.9600000000000002);
+        assert_eq!(interpolated(-3.9, 1.0, 0.9), 0.51);
+    }
+}

@@ -14,7 +14,9 @@ fn names(text: &str) -> BTreeSet<&str> {
 #[test]
 fn every_registered_op_keeps_the_contract() {
     let bounds = names(HALO_BOUNDS);
+    // To look closer: `BATTERY_OP=gaussian BATTERY_SEED=7 cargo test -p ops --test battery -- --nocapture`.
     let only = std::env::var("BATTERY_OP").ok();
+    let seed = std::env::var("BATTERY_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(20260117);
     let mut battered = BTreeSet::new();
     let mut broken = Vec::new();
     for entry in ops::registered() {
@@ -22,9 +24,16 @@ fn every_registered_op_keeps_the_contract() {
             continue;
         }
         let start = std::time::Instant::now();
-        let report = run(entry, 20260117);
+        let report = run(entry, seed);
         println!("{:<14} {:>6.2} s  {} checks", entry.name, start.elapsed().as_secs_f64(), report.total());
-        for check in [Check::Runs, Check::ChunkedEqualsWhole, Check::SimdPaths, Check::Threads, Check::RoundTrip] {
+        for check in [
+            Check::Runs,
+            Check::Expected,
+            Check::ChunkedEqualsWhole,
+            Check::SimdPaths,
+            Check::Threads,
+            Check::RoundTrip,
+        ] {
             assert!(report.ran(check) > 0, "{}: {} never ran", entry.name, check.name());
         }
         let exempt = |c: Check| c == Check::HaloMinimal && bounds.contains(entry.name);

@@ -84,6 +84,10 @@ impl Map for Arithmetic {
         }
         Ok(())
     }
+
+    fn nanos_per_element(&self) -> f32 {
+        0.6
+    }
 }
 
 register_op!(Arithmetic {

@@ -76,6 +76,10 @@ impl Map for Cast {
         }
         Ok(())
     }
+
+    fn nanos_per_element(&self) -> f32 {
+        0.4
+    }
 }
 
 /// Integers straight to float32: by way of float64 a 64-bit integer would be rounded twice.

@@ -66,6 +66,10 @@ impl Map for Clip {
         });
         Ok(())
     }
+
+    fn nanos_per_element(&self) -> f32 {
+        0.4
+    }
 }
 
 register_op!(Clip {

@@ -73,6 +73,10 @@ impl Map for Grayscale {
         with_dtype!(src.dtype(), T => weigh::<T>(src.as_slice(), dst, run, self.weights));
         Ok(())
     }
+
+    fn nanos_per_element(&self) -> f32 {
+        0.5
+    }
 }
 
 #[inline(always)]

@@ -53,6 +53,10 @@ impl Map for Invert {
         }
         Ok(())
     }
+
+    fn nanos_per_element(&self) -> f32 {
+        0.2
+    }
 }
 
 fn flip(src: &[u8], dst: &mut [u8], bits: u8) {

@@ -126,6 +126,10 @@ impl Map for Stretch {
         }
         Ok(())
     }
+
+    fn nanos_per_element(&self) -> f32 {
+        0.3
+    }
 }
 
 register_op!(Normalize {

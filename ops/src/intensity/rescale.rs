@@ -73,6 +73,10 @@ impl Map for Stretch {
         self.linear.apply(call.blocks[0], out);
         Ok(())
     }
+
+    fn nanos_per_element(&self) -> f32 {
+        0.4
+    }
 }
 
 register_op!(Rescale {

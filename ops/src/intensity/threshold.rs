@@ -120,6 +120,10 @@ impl Map for Above {
         mask(call.blocks[0], out, |x| x > limit);
         Ok(())
     }
+
+    fn nanos_per_element(&self) -> f32 {
+        0.3
+    }
 }
 
 register_op!(Threshold {

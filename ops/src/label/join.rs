@@ -75,10 +75,12 @@ fn forest(pairs: &[(u64, u64)]) -> Vec<(u64, u64)> {
         let (a, b) = (root(&mut parent, at(a)), root(&mut parent, at(b)));
         parent[a.max(b)] = a.min(b);
     }
-    (0..keys.len()).filter_map(|i| {
-        let r = root(&mut parent, i);
-        (r != i).then(|| (keys[i], keys[r]))
-    }).collect()
+    (0..keys.len())
+        .filter_map(|i| {
+            let r = root(&mut parent, i);
+            (r != i).then(|| (keys[i], keys[r]))
+        })
+        .collect()
 }
 
 impl Seen {
@@ -204,7 +206,13 @@ fn scan<K: Element>(block: &Block, region: &Region, keys: &Keys, near: &[Neighbo
                 continue;
             }
             let same_row = n.step.iter().all(|&s| s == 0);
-            let sides: &[i64] = if same_row { &[-1] } else if n.diagonal { &[-1, 0, 1] } else { &[0] };
+            let sides: &[i64] = if same_row {
+                &[-1]
+            } else if n.diagonal {
+                &[-1, 0, 1]
+            } else {
+                &[0]
+            };
             for &dx in sides {
                 // Columns whose neighbour lies inside the block.
                 let lo = (given.lo[last] - dx - at[last]).max(0) as usize;

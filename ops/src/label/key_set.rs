@@ -155,7 +155,8 @@ impl Ranked {
             Chunk::List(list) => list.binary_search(&low).ok().map(|i| base + i as u64),
             Chunk::Bits(words) => {
                 let (w, bit) = (words[usize::from(low >> 6)], 1u64 << (low & 63));
-                (w & bit != 0).then(|| base + u64::from(below[usize::from(low >> 6)]) + u64::from((w & (bit - 1)).count_ones()))
+                (w & bit != 0)
+                    .then(|| base + u64::from(below[usize::from(low >> 6)]) + u64::from((w & (bit - 1)).count_ones()))
             }
         }
     }

@@ -100,7 +100,9 @@ impl Local {
         let near = neighbours(region.rank(), self.connectivity as usize);
         let src = call.blocks[0].as_slice::<T>();
         let Some(runs) = Runs::find(src, &region, &near, call.pool) else {
-            return Err(OpError::Data(format!("expected blocks of at most 2^32 runs of voxels, found {region}: use smaller blocks")));
+            return Err(OpError::Data(format!(
+                "expected blocks of at most 2^32 runs of voxels, found {region}: use smaller blocks"
+            )));
         };
         let mut values = call.pool.take::<K>(Runs::most(&region));
         let values = &mut values[..runs.count()];
@@ -220,7 +222,11 @@ impl Map for Number {
 register_op!(Label {
     name: "label",
     domain: "label",
-    inputs: &[InputSpec { name: "input", kind: InputKind::Array, doc: "An array of spatial axes; what is not 0 is foreground." }],
+    inputs: &[InputSpec {
+        name: "input",
+        kind: InputKind::Array,
+        doc: "An array of spatial axes; what is not 0 is foreground."
+    }],
     makes_table: false,
     example: "labels: {op: label, input: mask, with: {connectivity: 2}}",
     cases: cases,

@@ -66,7 +66,7 @@ impl On<'_> {
         let how = How { seed: rng.bits(), blocks: Blocks::Random, threads: 4, ..whole };
         self.say(Check::Threads, compare(self.data, &reference, &self.evaluate(&how)));
         if let Ok(outcome) = &reference {
-            for (check, found) in halo::all(outcome, self.data, rng) {
+            for (check, found) in halo::all(outcome, self.data, self.extents == Extents::Prime, rng) {
                 self.say(check, found);
             }
         }

@@ -1,6 +1,7 @@
 //! Checks of declared needs: nothing outside them matters, and their outermost layer does.
 
-use super::interpret::{MapNode, Outcome, gather, panic_text};
+use super::interpret::{Outcome, panic_text};
+use super::nodes::{MapNode, gather};
 use super::{Array, Check, Held, Rng};
 use crate::lower::Kind;
 use crate::{Block, DType, Element, Index, Need, OpError, Region, with_dtype};
@@ -8,9 +9,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Regions tried for each map.
 const TRIES: usize = 3;
+/// Regions tried to see an outermost layer matter.
+const WITNESSES: usize = 8;
 
-/// Checks every map of an evaluated op.
-pub(super) fn all(outcome: &Outcome, inputs: &[Held], rng: &mut Rng) -> Vec<(Check, Result<(), String>)> {
+/// Checks every map of an evaluated op. Whether the outermost layer matters is only asked of a `witness`: an array of one
+/// voxel may not show it.
+pub(super) fn all(
+    outcome: &Outcome,
+    inputs: &[Held],
+    witness: bool,
+    rng: &mut Rng,
+) -> Vec<(Check, Result<(), String>)> {
     let nodes = outcome.lowering.nodes();
     let mut found = Vec::new();
     for (n, node) in nodes.iter().enumerate() {
@@ -18,7 +27,9 @@ pub(super) fn all(outcome: &Outcome, inputs: &[Held], rng: &mut Rng) -> Vec<(Che
             continue;
         }
         let run = catch_unwind(AssertUnwindSafe(|| match MapNode::new(nodes, &outcome.held, inputs, n, 0)? {
-            Some(map) if !map.meta.region().is_empty() => Ok((sufficient(&map, rng)?, minimal(&map, rng)?)),
+            Some(map) if !map.meta.region().is_empty() => {
+                Ok((sufficient(&map, rng)?, if witness { minimal(&map, rng)? } else { Vec::new() }))
+            }
             _ => Ok((Ok(()), Vec::new())),
         }));
         match run {
@@ -109,14 +120,14 @@ fn layer_matters(
 ) -> Result<Option<Result<(), String>>, OpError> {
     let whole = map.meta.region();
     let mut tried = None;
-    for _ in 0..TRIES {
+    for _ in 0..WITNESSES {
         let out = part(&whole, rng);
         let needs = map.map.needs(&map.ports, &out);
         let Some(need) = needs.get(n) else { continue };
         if reach(need, &out, axis, high).is_none_or(|r| r <= 0) {
             continue;
         }
-        let blocks = gathered(map, &needs)?;
+        let blocks = finite(gathered(map, &needs)?);
         let at = if high { need.region.hi[axis] - 1 } else { need.region.lo[axis] };
         let given = blocks[n].region();
         if given.is_empty() || at < given.lo[axis] || given.hi[axis] <= at {
@@ -125,7 +136,7 @@ fn layer_matters(
         let want = map.apply(&out, &blocks, 0)?.0;
         let values = if blocks[n].dtype() == DType::Bool { [0.0, 1.0, 1.0] } else { [-1e9, 1e9, 0.0] };
         for value in values {
-            let mut changed = gathered(map, &needs)?;
+            let mut changed = finite(gathered(map, &needs)?);
             fill_layer(&mut changed[n], axis, at, value);
             if map.apply(&out, &changed, 0)?.0.bytes() != want.bytes() {
                 return Ok(Some(Ok(())));
@@ -135,6 +146,18 @@ fn layer_matters(
         tried = Some(format!("{:?}: the outermost layer on the {side} side of axis {axis} does not matter", map.map));
     }
     Ok(tried.map(Err))
+}
+
+/// NaN and infinities replaced by 1: beside them no other element matters.
+fn finite(mut blocks: Vec<Block>) -> Vec<Block> {
+    for block in blocks.iter_mut().filter(|b| b.dtype().is_float()) {
+        with_dtype!(block.dtype(), T => {
+            for v in block.as_mut_slice::<T>().iter_mut().filter(|v| !v.to_f64().is_finite()) {
+                *v = T::from_f64(1.0);
+            }
+        });
+    }
+    blocks
 }
 
 fn fill_layer(block: &mut Block, axis: usize, at: i64, value: f64) {

@@ -12,6 +12,7 @@ mod checks;
 mod data;
 mod halo;
 pub mod interpret;
+mod nodes;
 mod params;
 mod report;
 
