@@ -84,7 +84,7 @@ pub(crate) struct Runs {
 fn sizes(region: &Region) -> (usize, usize, usize, usize) {
     let shape = region.shape();
     let len = shape.last().copied().unwrap_or(0);
-    let rows = if len == 0 { 0 } else { region.volume() as usize / len };
+    let rows = (region.volume() as usize).checked_div(len).unwrap_or(0);
     (rows, len, len.div_ceil(64), rows.saturating_mul(len.div_ceil(2)))
 }
 
