@@ -104,22 +104,30 @@ fn labels(edge: u64) {
                 panic!("no join")
             };
             let (time, value) =
-                (0..25).map(|_| reduced(join.as_ref(), &local, edge, &pool)).min_by_key(|r| r.0).expect("a run");
+                (0..25).map(|_| reduced(join.as_ref(), &[&local], edge, &pool)).min_by_key(|r| r.0).expect("a run");
             println!("{:<52} {:>7.2} ns/px", format!("{name} join"), per(time, &local));
             best(&format!("{name} number"), map_of(&g, "label.number").as_ref(), &[&local], &[value], edge);
         }
     }
 }
 
-fn reduced(reduce: &dyn ops_core::op::DynReduce, input: &Array, edge: u64, pool: &Pool) -> (Duration, ops_core::Value) {
-    let ports = Ports::plain(&[input.meta.clone()]);
-    let grid = Grid::new(&input.meta.shape, &[edge, edge]);
+fn reduced(
+    reduce: &dyn ops_core::op::DynReduce,
+    inputs: &[&Array],
+    edge: u64,
+    pool: &Pool,
+) -> (Duration, ops_core::Value) {
+    let ports = Ports::plain(&inputs.iter().map(|a| a.meta.clone()).collect::<Vec<_>>());
+    let grid = Grid::new(&inputs[0].meta.shape, &[edge, edge]);
     let mut root = reduce.start(&ports);
     let mut time = Duration::ZERO;
     for i in 0..grid.count() {
         let region = grid.region(i);
         let blocks: Vec<Block> = (reduce.needs(&ports, &region).iter())
-            .map(|n| n.boundary.assemble(pool, &n.region, &input.meta.region(), &[&input.block], input.meta.dtype))
+            .map(|n| {
+                let from = inputs[n.input];
+                n.boundary.assemble(pool, &n.region, &from.meta.region(), &[&from.block], from.meta.dtype)
+            })
             .collect();
         let blocks: Vec<&Block> = blocks.iter().collect();
         let start = Instant::now();
@@ -132,6 +140,29 @@ fn reduced(reduce: &dyn ops_core::op::DynReduce, input: &Array, edge: u64, pool:
     let start = Instant::now();
     let value = reduce.finish(root, &[], &ports).expect("finish");
     (time + start.elapsed(), value)
+}
+
+/// `measure` of blobs, with all its statistics.
+fn measured(edge: u64) {
+    let pool = Pool::keeping(1 << 30);
+    let mut labels = image(DType::UInt32, |_| 0.0);
+    // Squares of 12 x 12 with gaps: as many voxels and edges to a label as nuclei have.
+    for (i, v) in labels.block.as_mut_slice::<u32>().iter_mut().enumerate() {
+        let (y, x) = (i / 1500, i % 1500);
+        *v = if y % 16 < 12 && x % 16 < 12 { (y / 16 * 94 + x / 16 + 1) as u32 } else { 0 };
+    }
+    for dtype in [DType::UInt8, DType::Float64] {
+        let values = image(dtype, |r| r.unit() * 255.0);
+        let op = (ops_core::registry::find("measure").expect("op").parse)(json!({})).expect("params");
+        let metas = [&labels, &values].map(|a| Some(a.meta.clone().into()));
+        let (mut g, ports) = ops_core::Lowering::new(&metas);
+        op.lower(&mut g, &ports).expect("lowering");
+        let Some(ops_core::lower::Kind::Reduce(reduce, _)) = g.nodes().last().map(|n| n.kind.clone()) else {
+            panic!("no reduction")
+        };
+        let time = (0..9).map(|_| reduced(reduce.as_ref(), &[&labels, &values], edge, &pool).0).min().expect("a run");
+        println!("{:<52} {:>7.2} ns/px", format!("measure {dtype}, blocks {edge}"), per(time, &values));
+    }
 }
 
 fn per(d: Duration, input: &Array) -> f64 {
@@ -147,6 +178,9 @@ fn main() {
         let wanted = |name: &str| std::env::args().nth(1).is_none_or(|only| only == name);
         if wanted("label") {
             labels(edge);
+        }
+        if wanted("measure") {
+            measured(edge);
         }
         if !wanted("gaussian") {
             continue;

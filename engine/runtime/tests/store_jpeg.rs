@@ -1,5 +1,6 @@
 //! JPEG: header, pixels, damaged files.
 
+#[expect(dead_code, reason = "only the bytes are needed here")]
 mod common;
 
 use common::pixels;

@@ -114,12 +114,19 @@ impl Runs {
         let mut at: Vec<i64> = vec![0; leading.len()];
         for row in 0..rows {
             bits(&src[row * len..(row + 1) * len], &mut runs.words[row * width..(row + 1) * width]);
-            runs.count_row(row);
+            // Counting bits takes one instruction where the processor has it.
+            vectorize(
+                #[inline(always)]
+                || runs.count_row(row),
+            );
             for n in near {
                 let there = |a: usize| (0..leading[a] as i64).contains(&(at[a] + n.step[a]));
                 if (0..at.len()).all(there) {
                     let other = at.iter().zip(&n.step).zip(leading).fold(0, |r, ((i, s), &e)| r * e as i64 + i + s);
-                    runs.join_rows(row, other as usize, n.diagonal);
+                    vectorize(
+                        #[inline(always)]
+                        || runs.join_rows(row, other as usize, n.diagonal),
+                    );
                 }
             }
             for a in (0..at.len()).rev() {
@@ -144,6 +151,7 @@ impl Runs {
         &self.parent[..self.count]
     }
 
+    #[inline(always)]
     fn count_row(&mut self, row: usize) {
         let (mut carry, mut n) = (0u64, self.count as u32);
         let range = row * self.width..(row + 1) * self.width;
@@ -159,6 +167,7 @@ impl Runs {
     }
 
     /// Joins the runs of two rows that touch; those of `other` come first.
+    #[inline(always)]
     fn join_rows(&mut self, row: usize, other: usize, diagonal: bool) {
         let (c0, p0) = (row * self.width, other * self.width);
         let words = &self.words[..];

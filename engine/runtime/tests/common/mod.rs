@@ -1,5 +1,4 @@
 //! What the tests of stores share.
-#![expect(dead_code, reason = "not every test needs all of it")]
 
 use ops_core::{ArrayMeta, Axes, Block, DType, Index, Region};
 

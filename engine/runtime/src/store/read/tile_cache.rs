@@ -84,8 +84,8 @@ mod tests {
             });
             r.unwrap();
         };
-        [0, 1, 2, 0, 3, 0, 2, 1].into_iter().for_each(get);
-        // 3 drops 1, not 0; asking for 1 again drops 3.
+        [0, 1, 2, 0, 3, 0, 2, 1, 0].into_iter().for_each(get);
+        // 3 drops 1, not 0; asking for 1 again drops 3, so that 0 is still there.
         assert_eq!(*made.lock().unwrap(), [0, 1, 2, 3, 1]);
         assert_eq!(cache.state.lock().unwrap().bytes, 30);
     }
