@@ -112,7 +112,8 @@ pub fn run(args: &TestArgs) -> u8 {
         output::line(json!({"passed": code == exit::OK, "tests": tests, "invalid": invalid}));
     } else {
         let plural = if done.len() == 1 { "test" } else { "tests" };
-        output::line(format!("{} {plural}, {failed} failed", done.len()));
+        let refused = if invalid.is_empty() { String::new() } else { format!(", {} workflows invalid", invalid.len()) };
+        output::line(format!("{} {plural}, {failed} failed{refused}", done.len()));
     }
     code
 }
