@@ -155,7 +155,7 @@ impl Schedule {
             if self.finishing_group {
                 return Next::Wait;
             }
-            if let Some(next) = self.from_items() {
+            if let Some(next) = self.next_of_items() {
                 return next;
             }
             if self.admit(plan, source) {
@@ -171,7 +171,7 @@ impl Schedule {
     }
 
     /// The oldest item's furthest stage that has something to do.
-    fn from_items(&mut self) -> Option<Next> {
+    fn next_of_items(&mut self) -> Option<Next> {
         let group = self.group;
         for run in &mut self.items {
             if run.finishing {
