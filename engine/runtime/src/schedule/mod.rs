@@ -303,17 +303,6 @@ impl Schedule {
             self.group = usize::MAX;
         }
     }
-
-    /// Items in flight, their states consistent: for tests.
-    #[cfg(test)]
-    fn check(&self) {
-        assert!(self.items.len() <= self.window);
-        assert_eq!(self.in_flight_bytes, self.items.iter().map(|i| i.bytes).sum::<u64>());
-        for run in &self.items {
-            let running: usize = run.stages.iter().map(|s| s.running.len()).sum();
-            assert!(run.outstanding as usize >= running);
-        }
-    }
 }
 
 /// Lets stages start whose predecessors are finished.
