@@ -89,7 +89,8 @@ impl Label {
                 let sum: i64 = part.iter().map(|v| integer(*v) as i64).sum();
                 self.sum.add_i128(i128::from(sum));
                 if squares {
-                    let s = part.iter().map(|v| integer(*v).unsigned_abs() as u32).map(|v| u64::from(v * v)).sum::<u64>();
+                    let s =
+                        part.iter().map(|v| integer(*v).unsigned_abs() as u32).map(|v| u64::from(v * v)).sum::<u64>();
                     self.squares.add_u128(u128::from(s));
                 }
             }
@@ -178,9 +179,8 @@ impl Seen {
     ) -> Result<(), OpError> {
         let (region, data, values) = (labels.region(), labels.as_slice::<L>(), image.as_slice::<T>());
         let Some((&first, rest)) = data.split_first() else { return Ok(()) };
-        let (lo, hi) = rest.iter().fold((first, first), |(lo, hi), &v| {
-            (if v < lo { v } else { lo }, if v > hi { v } else { hi })
-        });
+        let (lo, hi) =
+            rest.iter().fold((first, first), |(lo, hi), &v| (if v < lo { v } else { lo }, if v > hi { v } else { hi }));
         if integer(lo) < 0 {
             let m = format!("expected labels of at least 0, found {} in {region}", integer(lo));
             return Err(OpError::Data(format!("{m}: number regions from 1, with 0 for the background")));

@@ -102,7 +102,8 @@ impl Measure {
 
     fn table(&self, labels: &BTreeMap<u64, Label>, ports: &Ports) -> Option<Table> {
         let (axes, dtype) = (&ports.meta(0).axes, ports.meta(1).dtype);
-        let mut columns = vec![Column { name: "label".into(), data: ColumnData::UInt64(labels.keys().copied().collect()) }];
+        let mut columns =
+            vec![Column { name: "label".into(), data: ColumnData::UInt64(labels.keys().copied().collect()) }];
         let whole = |name: &str, f: &dyn Fn(&Label) -> u64| Column {
             name: name.to_owned(),
             data: ColumnData::UInt64(labels.values().map(f).collect()),
@@ -128,7 +129,8 @@ impl Measure {
             columns.extend(letters().map(|(a, letter)| whole(&format!("bbox_max_{letter}"), &|l| l.hi[a])));
         }
         if self.asks(&[Centroid]) {
-            let column = |(a, letter)| real(&format!("centroid_{letter}"), &|l: &Label| ratio(l.coordinates[a], l.count));
+            let column =
+                |(a, letter)| real(&format!("centroid_{letter}"), &|l: &Label| ratio(l.coordinates[a], l.count));
             columns.extend(letters().map(column));
         }
         Table::new(columns)
@@ -198,7 +200,9 @@ impl Reduce for Measuring {
         if seen.too_many {
             let bytes = bytes_of_label(ports.meta(1).dtype);
             let found = format!("expected at most {} labels (`max_labels`), found more", self.0.max_labels);
-            return Err(OpError::Data(format!("{found}: set `max_labels` higher, at {bytes} bytes of memory for each")));
+            return Err(OpError::Data(format!(
+                "{found}: set `max_labels` higher, at {bytes} bytes of memory for each"
+            )));
         }
         let table = self.0.table(&seen.labels, ports);
         Ok(Value::Table(Arc::new(table.ok_or_else(|| OpError::Internal("columns of unequal length".into()))?)))
@@ -226,7 +230,11 @@ register_op!(Measure {
     name: "measure",
     domain: "measure",
     inputs: &[
-        InputSpec { name: "labels", kind: InputKind::Array, doc: "Labels: an integer array of spatial axes, or a mask." },
+        InputSpec {
+            name: "labels",
+            kind: InputKind::Array,
+            doc: "Labels: an integer array of spatial axes, or a mask."
+        },
         InputSpec { name: "image", kind: InputKind::Array, doc: "The image to measure, of the same shape." },
     ],
     makes_table: true,
@@ -245,8 +253,14 @@ fn cases() -> Vec<Case> {
     };
     vec![
         case(json!({}), "yx", DType::UInt32, 6, DType::UInt8).expecting(reference),
-        case(json!({"background": true, "statistics": ["area", "std", "centroid"]}), "zyx", DType::Int16, 3, DType::Int8)
-            .expecting(reference),
+        case(
+            json!({"background": true, "statistics": ["area", "std", "centroid"]}),
+            "zyx",
+            DType::Int16,
+            3,
+            DType::Int8,
+        )
+        .expecting(reference),
         case(json!({"statistics": ["bounding_box"]}), "x", DType::Bool, 1, DType::UInt16).expecting(reference),
         case(json!({}), "yx", DType::UInt16, 60_000, DType::Float32),
         case(json!({}), "zyx", DType::UInt8, 2, DType::Int64),
@@ -292,7 +306,8 @@ fn reference(with: &Json, inputs: &[Vec<Array>]) -> Expected {
             put(name.into(), i < 2, x);
         }
         let axes = || labels.meta.axes.iter().map(|a| a.name()).enumerate();
-        let along = |a: usize| inside.iter().map(|i| (i / strides[a]) as u64 % labels.meta.shape[a]).collect::<Vec<_>>();
+        let along =
+            |a: usize| inside.iter().map(|i| (i / strides[a]) as u64 % labels.meta.shape[a]).collect::<Vec<_>>();
         let ends = [("bbox_min", 0), ("bbox_max", 1)];
         for (name, end) in ends.into_iter().filter(|_| op.asks(&[BoundingBox])) {
             for (a, letter) in axes() {
@@ -306,11 +321,8 @@ fn reference(with: &Json, inputs: &[Vec<Array>]) -> Expected {
         }
     }
     let column = |(name, whole, v): (String, bool, Vec<f64>)| {
-        let data = if whole {
-            ColumnData::UInt64(v.into_iter().map(|x| x as u64).collect())
-        } else {
-            ColumnData::Float64(v)
-        };
+        let data =
+            if whole { ColumnData::UInt64(v.into_iter().map(|x| x as u64).collect()) } else { ColumnData::Float64(v) };
         Column { name, data }
     };
     Table::new(columns.into_iter().map(column).collect()).map_or(Expected::Refused, Expected::Table)

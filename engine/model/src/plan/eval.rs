@@ -202,7 +202,7 @@ fn connect(plan: &Plan, class: usize, pieces: &mut [Piece], roots: &mut [RootPie
             .collect::<SmallVec<[SmallVec<[u32; 1]>; 2]>>()
     };
     // Pieces came out grouped by (node, item) ascending; that order is what `find` relies on.
-    pieces.sort_by(|a, b| (a.node, a.item).cmp(&(b.node, b.item)));
+    pieces.sort_by_key(|p| (p.node, p.item));
     for i in 0..pieces.len() {
         if !pieces[i].read {
             let from = serve(pieces, pieces[i].node, pieces[i].item, &pieces[i].needs);
