@@ -1,0 +1,11 @@
+//! Acceptance: what a user is promised, tested on the built binary from outside.
+//!
+//! `ENGINE_LONG=1` asks for the long forms; `ENGINE_TEST_PYTHON` names a Python with PyYAML and rotel.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests may")]
+
+mod bytes;
+mod cli;
+mod crates;
+mod oracles;
+mod support;
