@@ -88,7 +88,7 @@ steps:
   mask3: {op: threshold, input: smooth3, with: {relative_to: max, factor: 0.9}}
   labels3: {op: label, input: mask3, with: {dtype: uint32}}
   table3: {op: measure, inputs: {labels: labels3, image: smooth3}}
-  scaled: {op: normalize, input: image, with: {method: percentile, range: [0, 1], over: collection}}
+  scaled: {op: normalize, input: image, with: {method: percentile, range: [0, 1], percentiles: [1, 99], over: collection}}
   smooth: {op: gaussian, input: scaled, with: {sigma: 2.0}}
   mask: {op: threshold, input: smooth, with: {method: otsu}}
   labels: {op: label, input: mask, with: {dtype: uint16}}

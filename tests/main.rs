@@ -7,5 +7,7 @@
 mod bytes;
 mod cli;
 mod crates;
+mod faults;
+mod memory;
 mod oracles;
 mod support;
