@@ -3,6 +3,8 @@
 //! Each op is lowered and its maps run block by block on a 1500 x 1500 image, as the runtime would: extended blocks are
 //! assembled, then computed. Prints the best of several runs in nanoseconds per pixel, with and without assembling.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "a timing tool: it stops where something is wrong")]
+
 use ops_core::contract::{Array, Held, Rng};
 use ops_core::{ArrayMeta, Axes, Block, DType, Element, Grid, Map, MapCall, Pool, Ports, Region, with_dtype};
 use serde_json::json;

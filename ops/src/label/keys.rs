@@ -41,12 +41,11 @@ impl Keys {
 
     /// The key of one voxel: the voxels of all blocks before its own, and those before it inside its block.
     pub(crate) fn of(&self, at: &[i64]) -> u64 {
-        let rank = self.shape.len();
         let (mut before, mut inside) = (0u64, 0u64);
         // Extent, so far, of the part of the array that shares the block's place along the axes already seen.
         let mut slab = 1u64;
-        for a in 0..rank {
-            let (n, b, i) = (self.shape[a], self.block[a].max(1), at[a] as u64);
+        for (a, &i) in at.iter().enumerate() {
+            let (n, b, i) = (self.shape[a], self.block[a].max(1), i as u64);
             let (first, len) = (i / b * b, b.min(n - i / b * b));
             let behind: u64 = self.shape[a + 1..].iter().product();
             before += slab * first * behind;

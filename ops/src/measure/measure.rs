@@ -230,7 +230,7 @@ register_op!(Measure {
         InputSpec { name: "image", kind: InputKind::Array, doc: "The image to measure, of the same shape." },
     ],
     makes_table: true,
-    example: "regions: {op: measure, input: {labels: labels, image: image}, with: {statistics: [count, mean, std]}}",
+    example: "regions: {op: measure, inputs: {labels: labels, image: image}, with: {statistics: [count, mean, std]}}",
     cases: cases,
 });
 

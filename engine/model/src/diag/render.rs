@@ -67,10 +67,8 @@ fn one(sources: &Sources, d: &Diagnostic, renderer: &Renderer) -> String {
         let f = sources.get(fix.span.file)?;
         Some((Quoted::new(&f.text, fix.span.start as usize, fix.span.end as usize), fix))
     });
-    if let Some(help) = &d.help {
-        if patch.is_none() {
-            group = group.element(Level::HELP.message(help.as_str()));
-        }
+    if let (Some(help), None) = (&d.help, &patch) {
+        group = group.element(Level::HELP.message(help.as_str()));
     }
     groups.push(group);
     if let Some((q, fix)) = &patch {

@@ -7,7 +7,7 @@ use super::resolve::{Links, Ref, Scopes, Symbol};
 use super::tree::{Entry, Kind, Node, escape};
 use super::unit::{Unit, normal};
 use super::workflow::{InputDecl, Origin, Spanned, SpannedJson, StepDecl, StepInput, Workflow};
-use super::{Loader, outputs, resolve};
+use super::{Loader, ops, outputs, resolve};
 use crate::diag::{Diagnostic, Span};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -62,6 +62,7 @@ pub(super) fn workflow(l: &mut Loader<'_>, mut unit: Unit, path: &Path) -> Optio
     let (steps, links) = e.resolve_steps();
     resolve::cycles(&links, &mut e.l.report);
     let written: Vec<&str> = outputs.iter().map(|o| o.from.value.as_str()).collect();
+    ops::tables(e.l, &steps);
     outputs::formats(e.l, &outputs, &steps);
     // What is wrong elsewhere makes things look unused, so these warnings wait until nothing is.
     if !e.l.report.has_errors() {

@@ -5,10 +5,10 @@ use super::check::{Compiled, PARAMETERS, Subject, check};
 use super::names::{list, nearest};
 use super::schema;
 use super::tree::{Kind, Node};
-use super::workflow::{Spanned, SpannedJson};
+use super::workflow::{Spanned, SpannedJson, StepDecl};
 use crate::diag::{Diagnostic, Span};
-use ops_core::OpEntry;
-use ops_core::registry;
+use ops_core::{InputKind, OpEntry, registry};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a step connects: `input: a`, or `inputs: {port: a}`.
 #[derive(Debug, Clone)]
@@ -48,9 +48,9 @@ impl Loader<'_> {
             let all = registry::all();
             let names = all.iter().map(|e| e.name);
             let d = Diagnostic::new("E0501", op.span, format!("there is no op `{}`", op.value)).label("unknown op");
-            self.report.push(match nearest(&op.value, names.clone()) {
+            self.report.push(match nearest(&op.value, names) {
                 Some(near) => d.help(format!("did you mean `{near}`?")).fix(op.span, near),
-                None => d.help(format!("`engine ops list` shows all of them: {}", list(names))),
+                None => d.help("`engine ops list` shows all of them"),
             });
             return None;
         };
@@ -161,5 +161,33 @@ impl Loader<'_> {
             return None;
         }
         Some(json)
+    }
+}
+
+/// Refuses a table where an op takes an array, and the reverse, as far as the ops alone tell.
+pub(super) fn tables(l: &mut Loader<'_>, steps: &[StepDecl]) {
+    let made: BTreeMap<&str, bool> =
+        steps.iter().filter_map(|s| Some((s.name.value.as_str(), registry::find(&s.op.value)?.makes_table))).collect();
+    let known: BTreeSet<&str> = steps.iter().map(|s| s.name.value.as_str()).collect();
+    for step in steps {
+        // With an input that is unknown, ports and inputs no longer pair up.
+        let entry = registry::find(&step.op.value).filter(|e| e.inputs.len() == step.inputs.len());
+        let Some(entry) = entry else { continue };
+        for (spec, input) in entry.inputs.iter().zip(&step.inputs) {
+            let from = input.from.value.as_str();
+            let table = match made.get(from) {
+                Some(table) => *table,
+                None if known.contains(from) => continue,
+                None => false,
+            };
+            let wanted = spec.kind == InputKind::Table;
+            if wanted != table {
+                let words = |table: bool| if table { "a table" } else { "an array" };
+                let (takes, found) = (words(wanted), words(table));
+                let message = format!("op `{}` takes {takes}, found {found}: `{from}`", entry.name);
+                let d = Diagnostic::new("E0512", input.from.span, message);
+                l.report.push(d.help(format!("connect a step that makes {takes}")));
+            }
+        }
     }
 }

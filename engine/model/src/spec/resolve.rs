@@ -5,6 +5,7 @@ use super::workflow::Spanned;
 use crate::diag::{Diagnostic, Report, Span};
 use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A name as written in some scope.
@@ -220,8 +221,8 @@ fn shortest_cycle(graph: &DiGraph<usize, Span>, start: NodeIndex, inside: &BTree
                 path.reverse();
                 return path;
             }
-            if !before.contains_key(&n) {
-                before.insert(n, at);
+            if let Entry::Vacant(free) = before.entry(n) {
+                free.insert(at);
                 queue.push_back(n);
             }
         }

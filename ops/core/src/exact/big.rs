@@ -81,10 +81,10 @@ impl Big {
 
     /// Divided by `n` as often as `times` says, rounded once. `times` is at most 2.
     pub(super) fn divided(mut self, n: u64, times: usize) -> f64 {
-        // Three limbs more than needed: the quotient then has more bits than a float, and the rest is only sticky.
+        // Three limbs below: the quotient has more bits than a float, and as a fraction above 0 is at least 2^-128, a
+        // remainder always leaves a bit in them. So what is cut off never decides a tie.
         self.magnitude.splice(0..0, [0, 0, 0]);
         self.exponent -= 192;
-        let mut sticky = false;
         for _ in 0..times {
             let mut rest = 0u128;
             for l in self.magnitude.iter_mut().rev() {
@@ -92,30 +92,24 @@ impl Big {
                 *l = (t / u128::from(n)) as u64;
                 rest = t % u128::from(n);
             }
-            sticky |= rest != 0;
         }
-        self.trimmed().rounded(sticky)
+        self.trimmed().round()
     }
 
     /// The nearest float64, ties to even.
     pub(super) fn round(&self) -> f64 {
-        self.rounded(false)
-    }
-
-    /// As [`Big::round`], for a value that is a little larger than what is held when `sticky`.
-    fn rounded(&self, sticky: bool) -> f64 {
         let Some(&top) = self.magnitude.last() else { return 0.0 };
         let bits = 64 * self.magnitude.len() as i64 - i64::from(top.leading_zeros());
         let lsb = (self.exponent + bits - 53).max(-1074);
         let drop = lsb - self.exponent;
         let mut m;
         if drop <= 0 {
-            // At most 53 bits, so one limb, and the shift is exact. Sticky values have more bits and never come here.
+            // At most 53 bits, so one limb, and the shift is exact.
             m = top << -drop;
         } else {
             m = self.bits_from(drop);
             let half = self.bit(drop - 1);
-            let below = sticky || self.any_below(drop - 1);
+            let below = self.any_below(drop - 1);
             if half && (below || m & 1 == 1) {
                 m += 1;
             }
