@@ -16,10 +16,11 @@ const FEW: [Way; 7] = [
     ("blocks of 97, 8 threads", &["--block", "97", "--threads", "8"], &[]),
     ("blocks of 97, 1 thread, not fused", &["--block", "97", "--threads", "1", "--no-fuse"], &[]),
     ("blocks of 512, 2 threads, scalar", &["--block", "512", "--threads", "2"], &[("ENGINE_SIMD", "scalar")]),
-    ("blocks of 64, 8 threads, not fused, scalar", &["--block", "64", "--threads", "8", "--no-fuse"], &[(
-        "ENGINE_SIMD",
-        "scalar",
-    )]),
+    (
+        "blocks of 64, 8 threads, not fused, scalar",
+        &["--block", "64", "--threads", "8", "--no-fuse"],
+        &[("ENGINE_SIMD", "scalar")],
+    ),
     ("whole, 8 threads", &["--block", "100000", "--threads", "8"], &[]),
     ("chosen by the planner, not fused", &["--no-fuse"], &[]),
 ];

@@ -188,7 +188,8 @@ fn a_plan_that_does_not_fit_is_refused_with_the_knob_that_makes_it_fit() {
     assert!(text.contains("E0801") && stdout(&o).is_empty(), "{text}");
     assert!(["--block", "--threads", "--memory"].iter().any(|knob| text.contains(knob)), "{text}");
     assert!(!out.exists(), "nothing is made for a run that never starts");
-    let plan = support::engine().arg("plan").arg(&path).args(["--memory", "32MiB", "--block", "4000"]).output().unwrap();
+    let plan =
+        support::engine().arg("plan").arg(&path).args(["--memory", "32MiB", "--block", "4000"]).output().unwrap();
     assert_eq!(code(&plan), Some(4));
     assert!(!stdout(&plan).is_empty(), "the refused plan is shown");
 }

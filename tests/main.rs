@@ -10,4 +10,5 @@ mod crates;
 mod faults;
 mod memory;
 mod oracles;
+mod receiver;
 mod support;

@@ -126,7 +126,7 @@ fn one_large_image_among_small_ones_stays_within_the_limit() {
     }
     // 12 megapixels, or 90.
     let (width, height, limits) =
-        if support::long() { (9_728, 9_300, ["256MiB", "512MiB"]) } else { (4_096, 2_950, ["192MiB", "256MiB"]) };
+        if support::long() { (9_728, 9_300, ["1600MiB", "2048MiB"]) } else { (4_096, 2_950, ["384MiB", "512MiB"]) };
     tiled(&images.join("slide.tif"), width, height);
     let set = format!("images={}/*", images.display());
     for limit in limits {
