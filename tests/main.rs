@@ -1,6 +1,7 @@
 //! Acceptance: what a user is promised, tested on the built binary from outside.
 //!
-//! `ENGINE_LONG=1` asks for the long forms; `ENGINE_TEST_PYTHON` names a Python with PyYAML and rotel.
+//! `ENGINE_LONG=1` asks for the long forms; `ENGINE_TEST_PYTHON` names a Python with PyYAML and rotel, and
+//! `ENGINE_TEST_BINARY` another binary than the one just built, such as that of a release.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests may")]
 
@@ -10,5 +11,6 @@ mod crates;
 mod faults;
 mod memory;
 mod oracles;
+mod overhead;
 mod receiver;
 mod support;

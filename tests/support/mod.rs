@@ -27,16 +27,17 @@ pub fn long() -> bool {
     std::env::var_os("ENGINE_LONG").is_some_and(|v| v == "1")
 }
 
-/// The binary under test with an environment that says nothing to it.
+/// The binary under test, or another that `ENGINE_TEST_BINARY` names, with an environment that says nothing to it.
 pub fn engine() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_engine"));
+    let binary = std::env::var_os("ENGINE_TEST_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_engine").into());
+    let mut command = Command::new(binary);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("OTEL_") || text.starts_with("ENGINE_") || text == "TRACEPARENT" {
             command.env_remove(&name);
         }
     }
-    command.env_remove("ENGINE_SIMD").env("NO_COLOR", "1").stdin(Stdio::null());
+    command.env("NO_COLOR", "1").stdin(Stdio::null());
     command
 }
 
