@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Buffers below this many bytes are not worth keeping.
+/// Buffers below this many bytes are not worth keeping, and not counted against the limit.
 const KEEP_FROM: usize = 4096;
 
 #[derive(Default)]
@@ -23,9 +23,32 @@ struct Inner {
     shelf: Mutex<Shelf>,
     in_use: AtomicU64,
     peak: AtomicU64,
-    keep: AtomicU64,
+    limit: AtomicU64,
     /// 0, or 256 and the byte that buffers are filled with.
     fill: AtomicU16,
+}
+
+impl Shelf {
+    /// Drops buffers, large ones first, until at most `bytes` of them are left.
+    fn make_room(&mut self, bytes: u64) {
+        while self.bytes > bytes
+            && let Some(mut largest) = self.free.last_entry()
+        {
+            let class = *largest.key();
+            if largest.get_mut().pop().is_some() {
+                self.bytes -= 8 * class as u64;
+            } else {
+                largest.remove();
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// What unused buffers may take beside those in use.
+    fn room(&self) -> u64 {
+        self.limit.load(Ordering::Relaxed).saturating_sub(self.in_use.load(Ordering::Relaxed))
+    }
 }
 
 /// A shared store of reusable buffers. Cloning it shares it.
@@ -33,10 +56,12 @@ struct Inner {
 pub struct Pool(Arc<Inner>);
 
 impl Pool {
-    /// A pool that keeps at most `bytes` of unused buffers for reuse.
+    /// A pool that keeps unused buffers for reuse as long as they and those in use together stay below `bytes`.
+    ///
+    /// It never refuses: what is in use is bounded by whoever admits work.
     pub fn keeping(bytes: u64) -> Pool {
         let pool = Pool::default();
-        pool.0.keep.store(bytes, Ordering::Relaxed);
+        pool.0.limit.store(bytes, Ordering::Relaxed);
         pool
     }
 
@@ -58,8 +83,9 @@ impl Pool {
         let reused = {
             let mut shelf = self.0.shelf.lock().unwrap_or_else(PoisonError::into_inner);
             let found = shelf.free.get_mut(&class).and_then(Vec::pop);
-            if found.is_some() {
-                shelf.bytes -= 8 * class as u64;
+            match found {
+                Some(_) => shelf.bytes -= 8 * class as u64,
+                None => shelf.make_room(self.0.room().saturating_sub(8 * class as u64)),
             }
             found
         };
@@ -93,7 +119,7 @@ impl Pool {
             return;
         }
         let mut shelf = self.0.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        if shelf.bytes + bytes <= self.0.keep.load(Ordering::Relaxed) {
+        if shelf.bytes + bytes <= self.0.room() {
             shelf.bytes += bytes;
             shelf.free.entry(words.len()).or_default().push(words);
         }
@@ -184,6 +210,15 @@ mod tests {
             let r = Pool::rounded(len as u64) as f64;
             assert!(r >= len as f64 && r <= len as f64 * (1.0 + 1.0 / 16.0) + 16.0, "{len} -> {r}");
         }
+    }
+
+    #[test]
+    fn unused_buffers_make_way_for_those_in_use() {
+        let pool = Pool::keeping(3 << 20);
+        drop(pool.take_bytes(2 << 20));
+        assert!(pool.0.shelf.lock().unwrap().bytes > 0);
+        let _other_size = pool.take_bytes(5 << 19);
+        assert_eq!(pool.0.shelf.lock().unwrap().bytes, 0);
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub struct Memory {
     pub window: u64,
     /// Bytes that items in flight may take together; what admission counts against.
     pub item_budget: u64,
-    /// Bytes of unused buffers that are kept for reuse.
+    /// Bytes that pooled buffers (blocks, scratch, kept arrays) may take together, in use or not.
     pub pool: u64,
 }
 
@@ -71,19 +71,37 @@ pub fn project(plan: &Plan, window: u64) -> Memory {
         }
         let projected = terms.iter().fold(0u64, |s, t| s.saturating_add(t.count.saturating_mul(t.bytes)));
         if projected > best.projected {
-            best = Memory { projected, terms, window: in_flight, item_budget, pool: threads.saturating_mul(task) };
+            best = Memory { projected, terms, window: in_flight, item_budget, pool: 0 };
         }
     }
+    // The same buffers serve all passes, so they are bounded by what the largest leaves them.
+    let fixed = PROCESS + RECORD + threads * THREAD;
+    best.pool = best.projected.saturating_sub(fixed + writers(plan, best.window));
     best
+}
+
+/// Bytes that open outputs and reductions take, which are not pooled.
+fn writers(plan: &Plan, window: u64) -> u64 {
+    let per_item = |g: &Group| {
+        (0..plan.graph.classes(g.family))
+            .map(|c| item_terms(plan, g, c, |r| !matches!(r, Root::Keep(_))))
+            .max()
+            .unwrap_or(0)
+    };
+    plan.groups.iter().map(per_item).max().unwrap_or(0).saturating_mul(window)
 }
 
 /// Bytes one item of a class takes in a group while it is in flight: kept arrays, open outputs, reductions.
 pub fn item_bytes(plan: &Plan, group: &Group, class: usize) -> u64 {
+    item_terms(plan, group, class, |_| true)
+}
+
+fn item_terms(plan: &Plan, group: &Group, class: usize, counted: impl Fn(Root) -> bool) -> u64 {
     let mut sum = 0u64;
     for &s in &group.stages {
         let stage = plan.stage(s);
         let grid = plan.grid(stage, class);
-        for &root in &stage.roots {
+        for &root in stage.roots.iter().filter(|r| counted(**r)) {
             sum = sum.saturating_add(match root {
                 Root::Keep(n) if group.exports.contains(&n) => 0,
                 Root::Keep(n) => kept_bytes(plan, n, class) + source_bytes(plan, n, class),

@@ -26,7 +26,7 @@ pub fn default_chunks(meta: &ArrayMeta) -> Vec<u64> {
 
 /// Block extent along a spatial axis when the user does not say: what fits a core's cache through a chain of ops.
 fn default_block(spatial: usize) -> u64 {
-    if spatial >= 3 { 128 } else { 512 }
+    if spatial >= 3 { 64 } else { 256 }
 }
 
 /// Sets the stage's block.
