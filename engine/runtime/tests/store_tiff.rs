@@ -217,7 +217,7 @@ proptest! {
         let ifd = u32::from_le_bytes(v[4..8].try_into().unwrap()) as usize;
         let n = v.len();
         // Most of the damage goes to the directory.
-        let place = |at: usize| if at % 4 == 0 { at % n } else { ifd + at % (n - ifd) };
+        let place = |at: usize| if at.is_multiple_of(4) { at % n } else { ifd + at % (n - ifd) };
         if cut { v.truncate(at % n) } else { v[place(at)] = value };
         if let (Some((at, value)), false) = (more, cut) { v[place(at)] = value }
         let _ = load(&v);

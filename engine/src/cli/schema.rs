@@ -61,7 +61,7 @@ fn write(dir: &Path, files: &[(String, String)], json: bool) -> u8 {
     if json {
         output::line(serde_json::json!({"written": written}));
     } else {
-        written.iter().for_each(|w| output::line(w));
+        written.iter().for_each(output::line);
     }
     exit::OK
 }

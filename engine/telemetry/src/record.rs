@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(names, ["input", "memory", "otlp.headers", "threads"]);
         assert_eq!(config[0]["value"].as_str(), Some("https://(hidden)@host/a?sig=(hidden)&x=1"));
         assert_eq!(config[2]["value"].as_str(), Some("(hidden)"));
-        assert!(text.contains("command line --memory"), "{text}");
+        assert_eq!(config[1]["origin"].as_str(), Some("command line --memory"));
     }
 
     #[test]

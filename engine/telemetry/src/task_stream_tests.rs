@@ -118,7 +118,8 @@ fn every_prefix_of_pages_and_of_records_is_valid() {
 fn an_independent_reader_agrees() {
     let Ok(python) = std::env::var("ENGINE_TEST_PYTHON") else {
         // Past the capture of the test harness, so that it is seen.
-        writeln!(io::stderr(), "SKIPPED: ENGINE_TEST_PYTHON does not name a python with PyYAML").unwrap();
+        let mut stderr = io::stderr();
+        writeln!(stderr, "SKIPPED: ENGINE_TEST_PYTHON does not name a python with PyYAML").unwrap();
         return;
     };
     let dir = tempfile::tempdir().unwrap();

@@ -1,6 +1,5 @@
 //! A killed run leaves whole records: the process is killed (`SIGKILL`) while it writes as fast as it can.
 #![cfg(unix)]
-#![expect(clippy::unwrap_used, reason = "tests may")]
 
 mod fake;
 

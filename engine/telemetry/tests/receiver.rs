@@ -47,11 +47,8 @@ impl Receiver {
     fn start(dir: &Path, verbosity: &str) -> Option<Self> {
         let Some(agent) = agent() else {
             // Past the capture of the test harness, so that it is seen.
-            writeln!(
-                std::io::stderr(),
-                "SKIPPED: no receiver: set ENGINE_TEST_ROTEL, or ENGINE_TEST_PYTHON with rotel"
-            )
-            .unwrap();
+            let mut stderr = std::io::stderr();
+            writeln!(stderr, "SKIPPED: no receiver: set ENGINE_TEST_ROTEL, or ENGINE_TEST_PYTHON with rotel").unwrap();
             return None;
         };
         let (grpc, http) = (free_port(), free_port());

@@ -1,6 +1,6 @@
 //! The workflow language: text to a checked, flat [`workflow::Workflow`].
 //!
-//! Reading order: [`yaml`] and [`scalar`] (text to a tree with positions), [`file`](self::file) (the types of the file, from which
+//! Reading order: [`yaml`] and [`scalar`] (text to a tree with positions), [`mod@file`] (the types of the file, from which
 //! [`schema`] is generated), [`check`] (schema violations as diagnostics), [`params`] (values and references), `unit`
 //! (one file), `expand` (sub-workflows, repeats and conditions to a flat list of steps), `resolve` (names, cycles),
 //! `ops` (ops, their inputs and parameters), `outputs` (outputs, profile and tests).

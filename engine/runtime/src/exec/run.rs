@@ -200,8 +200,9 @@ impl Driver<'_> {
                     }
                     guard = lock(&self.shared);
                     if let (Some(d), false) = (&data, failed)
-                        && let Err((task, f)) = self.collect(&mut guard, group, d)
+                        && let Err(failed) = self.collect(&mut guard, group, d)
                     {
+                        let (task, f) = *failed;
                         self.item_failed_after(&mut guard, &task, f);
                     }
                     guard.schedule.item_finished(item);
@@ -437,7 +438,7 @@ impl Driver<'_> {
     }
 
     /// Adds an item's share to the reductions over its collection.
-    fn collect(&self, shared: &mut Shared, group: usize, data: &ItemData) -> Result<(), (Task, Failure)> {
+    fn collect(&self, shared: &mut Shared, group: usize, data: &ItemData) -> Result<(), Box<(Task, Failure)>> {
         let plan = self.cx.plan;
         for (&n, slot) in &data.partials {
             let Kind::Reduce(op, Scope::Collection) = &plan.graph.node(n).kind else { continue };
@@ -450,7 +451,7 @@ impl Driver<'_> {
                     if let Err(e) = op.merge(into, partial) {
                         let stage = plan.groups[group].stages[0];
                         let task = Task { group, item: data.item, class: data.class, stage, block: 0 };
-                        return Err((task, task::op_failed(n, String::new(), e).named(plan, data.item)));
+                        return Err(Box::new((task, task::op_failed(n, String::new(), e).named(plan, data.item))));
                     }
                 }
             }

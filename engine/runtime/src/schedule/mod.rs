@@ -155,7 +155,7 @@ impl Schedule {
             if self.finishing_group {
                 return Next::Wait;
             }
-            if let Some(next) = self.from_items() {
+            if let Some(next) = self.next_of_items() {
                 return next;
             }
             if self.admit(plan, source) {
@@ -171,7 +171,7 @@ impl Schedule {
     }
 
     /// The oldest item's furthest stage that has something to do.
-    fn from_items(&mut self) -> Option<Next> {
+    fn next_of_items(&mut self) -> Option<Next> {
         let group = self.group;
         for run in &mut self.items {
             if run.finishing {
@@ -301,17 +301,6 @@ impl Schedule {
         self.finishing_group = false;
         if self.stopped {
             self.group = usize::MAX;
-        }
-    }
-
-    /// Items in flight, their states consistent: for tests.
-    #[cfg(test)]
-    fn check(&self) {
-        assert!(self.items.len() <= self.window);
-        assert_eq!(self.in_flight_bytes, self.items.iter().map(|i| i.bytes).sum::<u64>());
-        for run in &self.items {
-            let running: usize = run.stages.iter().map(|s| s.running.len()).sum();
-            assert!(run.outstanding as usize >= running);
         }
     }
 }
