@@ -70,7 +70,7 @@ fn one_that_does_not_hold_shows_both_sides_and_its_line_and_exits_with_7() {
     ));
     assert_eq!(code, Some(7), "{text}");
     assert!(text.contains("Bright: count_nonzero: expected 154, found 155  ("), "{text}");
-    assert!(text.contains("w.yaml:17)") && text.ends_with("1 test, 1 failed\n"), "{text}");
+    assert!(text.contains("w.yaml:16)") && text.ends_with("1 test, 1 failed\n"), "{text}");
     assert_eq!(json["tests"][0]["mismatches"][0]["found"], "155");
 }
 
