@@ -234,7 +234,8 @@ impl Rows {
             return true;
         }
         let (sum, mut squares) = (&mut self.sum[row], self.squares.get_mut(row));
-        let of = |sum: &ExactSum, squares: Option<&ExactSum>| sum.heap_bytes() + squares.map_or(0, ExactSum::heap_bytes);
+        let of =
+            |sum: &ExactSum, squares: Option<&ExactSum>| sum.heap_bytes() + squares.map_or(0, ExactSum::heap_bytes);
         let before = of(sum, squares.as_deref());
         change(sum, squares.as_deref_mut());
         let after = of(sum, squares.as_deref());
