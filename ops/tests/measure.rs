@@ -43,5 +43,8 @@ fn too_many_and_negative_labels_are_named() {
     };
     assert!(!ops::registered().is_empty());
     assert!(fails("labels", json!({})).contains("found -3 in [1:2, 0:1]"));
-    assert!(fails("few", json!({"max_labels": 2})).contains("at most 2 labels (`max_labels`), found more"));
+    let few = fails("few", json!({"max_labels": 2}));
+    assert!(few.contains("at most 2 different labels (`max_labels`), found more, numbered up to 3"), "{few}");
+    assert!(few.contains("write `max_labels: 3`"), "{few}");
+    assert!(fails("few", json!({"max_labels": 3, "background": true})).contains("write `max_labels: 4`"));
 }

@@ -222,6 +222,17 @@ pub enum Event {
         /// True when nothing of it failed.
         ok: bool,
     },
+    /// A reduction found numbers.
+    Value {
+        /// Number of the node.
+        node: u32,
+        /// Number of the item; 0 for a collection.
+        item: u64,
+        /// Name of the item; empty for a collection, and for what is not one of many.
+        name: Arc<str>,
+        /// What was found.
+        numbers: Arc<[f64]>,
+    },
     /// Something the user should know.
     Warning(Arc<str>),
     /// The last of a run.

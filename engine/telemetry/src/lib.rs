@@ -5,6 +5,7 @@
 //! | module | output | when it can't keep up |
 //! |---|---|---|
 //! | [`task_stream`] | `Reports/task_stream.yaml`, one entry for each finished task | the run waits |
+//! | [`values`] | `Reports/values.yaml`, every number a reduction found | the run waits |
 //! | [`profile`] | `Reports/profile.yaml`, times by stage, step and op | the run waits |
 //! | [`otel`] | spans over OTLP | its own queue drops spans, which are counted and told |
 //! | [`progress`] | a bar or lines on standard error | nobody notices |
@@ -22,6 +23,7 @@ pub mod progress;
 pub mod record;
 pub mod secret;
 pub mod task_stream;
+pub mod values;
 
 use cluster::Env;
 use engine_runtime::event::Subscriber;
@@ -29,6 +31,7 @@ use otel::{Otel, OtlpConfig};
 use profile::{Clock, Profile};
 use progress::{Progress, ProgressMode};
 use task_stream::TaskStream;
+use values::Values;
 
 /// What a user can choose about the outputs of a run.
 #[derive(Debug, Clone, Default)]
@@ -48,7 +51,7 @@ pub struct Settings {
 pub fn subscribers(settings: &Settings, env: Env<'_>) -> (Vec<Box<dyn Subscriber>>, Vec<String>) {
     let worker = settings.worker.clone().unwrap_or_else(cluster::local_address);
     let mut subscribers: Vec<Box<dyn Subscriber>> =
-        vec![Box::new(TaskStream::new(&worker)), Box::new(Profile::new(settings.profile))];
+        vec![Box::new(TaskStream::new(&worker)), Box::new(Values::new()), Box::new(Profile::new(settings.profile))];
     let mut warnings = Vec::new();
     match OtlpConfig::read(settings.otlp.as_deref(), env) {
         Ok(Some(config)) => subscribers.push(Box::new(Otel::new(config))),
@@ -78,12 +81,12 @@ mod tests {
     #[test]
     fn the_record_is_always_written_and_the_rest_is_chosen() {
         let mut settings = Settings { progress: ProgressMode::None, ..Settings::default() };
-        assert_eq!(names(&settings, &[]), (vec!["task-stream", "profile"], 0));
+        assert_eq!(names(&settings, &[]), (vec!["task-stream", "values", "profile"], 0));
         let on = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://h:1")];
-        assert_eq!(names(&settings, &on), (vec!["task-stream", "profile", "otel"], 0));
+        assert_eq!(names(&settings, &on), (vec!["task-stream", "values", "profile", "otel"], 0));
         settings.otlp = Some("https://h".into());
         settings.progress = ProgressMode::Plain;
-        assert_eq!(names(&settings, &on), (vec!["task-stream", "profile", "progress"], 1));
+        assert_eq!(names(&settings, &on), (vec!["task-stream", "values", "profile", "progress"], 1));
     }
 
     /// Prints what the whole record of a task costs, on all threads; run with `--nocapture` to see it.

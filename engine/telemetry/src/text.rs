@@ -34,6 +34,26 @@ pub(crate) fn push_seconds(out: &mut Vec<u8>, nanos: Nanos) {
     out.extend_from_slice(&decimals);
 }
 
+/// Appends a float as the shortest decimal that reads back as the same bits, and as a float in every YAML.
+pub(crate) fn push_f64(out: &mut Vec<u8>, value: f64) {
+    let text = if value.is_nan() {
+        ".nan".to_owned()
+    } else if value.is_infinite() {
+        if value > 0.0 { ".inf".to_owned() } else { "-.inf".to_owned() }
+    } else {
+        // `1e16` and `1.5e-7`, where YAML 1.1 wants a point and the sign of the exponent.
+        match format!("{value:?}").split_once('e') {
+            None => format!("{value:?}"),
+            Some((mantissa, exponent)) => {
+                let point = if mantissa.contains('.') { "" } else { ".0" };
+                let sign = if exponent.starts_with('-') { "" } else { "+" };
+                format!("{mantissa}{point}e{sign}{exponent}")
+            }
+        }
+    };
+    out.extend_from_slice(text.as_bytes());
+}
+
 /// Appends text as a YAML scalar: plain where every reader takes it for a string, otherwise in double quotes.
 ///
 /// Quoted scalars stay on one line and hold printable ASCII or characters above it as they are; control characters

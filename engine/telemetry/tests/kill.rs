@@ -7,6 +7,7 @@ use engine_runtime::bus::Bus;
 use engine_runtime::event::Event;
 use engine_telemetry::profile::{Clock, Profile};
 use engine_telemetry::task_stream::TaskStream;
+use engine_telemetry::values::Values;
 use serde_yaml::Value;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -19,10 +20,13 @@ const DIR: &str = "ENGINE_TEST_KILL_DIR";
 #[test]
 fn child() {
     let Some(dir) = std::env::var_os(DIR) else { return };
-    let bus = Bus::start(vec![Box::new(TaskStream::new("w")), Box::new(Profile::new(Clock::Wall))]);
+    let bus =
+        Bus::start(vec![Box::new(TaskStream::new("w")), Box::new(Values::new()), Box::new(Profile::new(Clock::Wall))]);
     bus.emit_all(fake::run(Path::new(&dir), 2).take(2));
     let failed = || engine_runtime::event::TaskRecord { status: fake::failure(), ..fake::task(0, u64::MAX) };
+    let numbers: Arc<[f64]> = [0.1, f64::NAN, -1e300].into();
     for i in 0.. {
+        bus.emit(Event::Value { node: 1, item: i, name: "a: b".into(), numbers: numbers.clone() });
         let record = if i % 7 == 0 { failed() } else { fake::task(i, u64::MAX) };
         bus.emit(Event::TaskEnded(Arc::new(record)));
     }
@@ -60,6 +64,12 @@ fn every_record_is_whole_after_a_kill_at_any_moment() {
         let whole = records.iter().all(|record| record.as_mapping().is_some_and(|map| map.len() == 9));
         assert!(whole && text.ends_with('\n'), "torn after {} bytes", text.len());
         assert!(records.iter().all(|record| record["worker"].as_str() == Some("w")));
+        let values = std::fs::read_to_string(dir.path().join("Reports/values.yaml")).unwrap();
+        let from = values.len().saturating_sub(100_000);
+        let tail = values.get(from..).and_then(|tail| tail.split_once("\n- ")).map(|(_, tail)| format!("- {tail}"));
+        let records: Vec<Value> = serde_yaml::from_str(&tail.unwrap()).unwrap();
+        let whole = |r: &Value| r["node"].as_str() == Some("mask.compare") && r["numbers"][2].as_f64() == Some(-1e300);
+        assert!(records.iter().all(whole) && values.ends_with('\n'), "torn after {} bytes", values.len());
     }
     println!("largest file: {largest} bytes");
 }

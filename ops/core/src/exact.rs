@@ -44,6 +44,12 @@ impl ExactSum {
         size_of::<ExactSum>() as u64 + if limbs <= 4 { 0 } else { 8 * limbs.next_power_of_two() }
     }
 
+    /// Bytes it holds on the heap now; none while its window is a few limbs.
+    #[inline]
+    pub fn heap_bytes(&self) -> u64 {
+        if self.limbs.spilled() { 8 * self.limbs.capacity() as u64 } else { 0 }
+    }
+
     /// Adds one value.
     #[inline]
     pub fn add(&mut self, x: f64) {

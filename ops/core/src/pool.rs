@@ -14,8 +14,17 @@ const KEEP_FROM: usize = 4096;
 #[derive(Default)]
 struct Shelf {
     /// Free storage by capacity in words.
-    free: BTreeMap<usize, Vec<Vec<u64>>>,
+    free: BTreeMap<usize, Class>,
     bytes: u64,
+    /// Counts requests; what tells when a capacity was last asked for.
+    requests: u64,
+}
+
+/// Free storage of one capacity.
+#[derive(Default)]
+struct Class {
+    buffers: Vec<Vec<u64>>,
+    last_asked: u64,
 }
 
 #[derive(Default)]
@@ -29,17 +38,23 @@ struct Inner {
 }
 
 impl Shelf {
-    /// Drops buffers, large ones first, until at most `bytes` of them are left.
+    /// A free buffer of a capacity, if there is one.
+    fn reuse(&mut self, class: usize) -> Option<Vec<u64>> {
+        self.requests += 1;
+        let of = self.free.entry(class).or_default();
+        of.last_asked = self.requests;
+        let found = of.buffers.pop()?;
+        self.bytes -= 8 * class as u64;
+        Some(found)
+    }
+
+    /// Drops buffers, those of capacities not asked for the longest first, until at most `bytes` are left.
     fn make_room(&mut self, bytes: u64) {
-        while self.bytes > bytes
-            && let Some(mut largest) = self.free.last_entry()
-        {
-            let class = *largest.key();
-            if largest.get_mut().pop().is_some() {
-                self.bytes -= 8 * class as u64;
-            } else {
-                largest.remove();
-            }
+        while self.bytes > bytes {
+            let stalest = self.free.iter_mut().filter(|(_, c)| !c.buffers.is_empty()).min_by_key(|(_, c)| c.last_asked);
+            let Some((&class, of)) = stalest else { return };
+            of.buffers.pop();
+            self.bytes -= 8 * class as u64;
         }
     }
 }
@@ -82,10 +97,9 @@ impl Pool {
         let class = size_class(len.div_ceil(8));
         let reused = {
             let mut shelf = self.0.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-            let found = shelf.free.get_mut(&class).and_then(Vec::pop);
-            match found {
-                Some(_) => shelf.bytes -= 8 * class as u64,
-                None => shelf.make_room(self.0.room().saturating_sub(8 * class as u64)),
+            let found = shelf.reuse(class);
+            if found.is_none() {
+                shelf.make_room(self.0.room().saturating_sub(8 * class as u64));
             }
             found
         };
@@ -121,7 +135,7 @@ impl Pool {
         let mut shelf = self.0.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         if shelf.bytes + bytes <= self.0.room() {
             shelf.bytes += bytes;
-            shelf.free.entry(words.len()).or_default().push(words);
+            shelf.free.entry(words.len()).or_default().buffers.push(words);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `measure`: a table of the labelled regions of an image.
 
-use super::accumulate::{Label, Seen, Wanted, bytes_of_label, table_entries};
+use super::accumulate::table_entries;
+use super::rows::{Excess, Rows, Wanted};
 use ops_core::contract::{Array, Case, Content, Expected, Input};
 use ops_core::exact::{mean, ratio, variance};
 use ops_core::{
@@ -10,7 +11,6 @@ use ops_core::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Measures every labelled region: how many voxels it has, where they lie, and the values of an image there.
@@ -21,7 +21,9 @@ use std::sync::Arc;
 /// `bounding_box` gives `bbox_min_*` and `bbox_max_*` (one past the last) and `centroid` gives `centroid_*`, each along
 /// `z`, `y` and `x`, in voxels from the origin of the array.
 ///
-/// **Boundary.** None. **Memory.** A few hundred bytes for each label; `max_labels` bounds them.
+/// **Boundary.** None. **Memory.** At most `max_labels` rows (fewer where a block, the array or the dtype of the labels has
+/// room for fewer) of 40 to 500 bytes, by the statistics asked for; and four bytes for each voxel of a block. Exact
+/// sums of float64 values whose magnitudes differ by more than some 2^100 take more, from 4 MiB set aside for them.
 ///
 /// **Reference.** `scipy.ndimage.mean`, `standard_deviation`, `minimum`, `maximum`, `sum_labels`, `find_objects` and
 /// `center_of_mass` of the label; `skimage.measure.regionprops_table`.
@@ -34,7 +36,7 @@ pub struct Measure {
     /// Whether label 0 gets a row.
     #[serde(default)]
     background: bool,
-    /// The most labels there may be: the memory is set aside for them.
+    /// How many different labels memory is set aside for. An image with more is an error that says what to write.
     #[serde(default = "most")]
     #[schemars(range(min = 1))]
     max_labels: u64,
@@ -71,7 +73,7 @@ fn usual() -> Vec<Statistic> {
 }
 
 fn most() -> u64 {
-    250_000
+    16_384
 }
 
 impl Op for Measure {
@@ -89,51 +91,89 @@ impl Measure {
         self.statistics.iter().any(|s| any.contains(s))
     }
 
-    fn wanted(&self) -> Wanted {
-        let values = self.asks(&[Mean, Std, Min, Max, Sum]);
-        Wanted { background: self.background, values, squares: self.asks(&[Std]), most: self.max_labels }
+    fn wanted(&self, ports: &Ports) -> Wanted {
+        Wanted {
+            background: self.background,
+            extremes: self.asks(&[Min, Max]),
+            sum: self.asks(&[Mean, Std, Sum]),
+            squares: self.asks(&[Std]),
+            bounds: self.asks(&[BoundingBox]),
+            coordinates: self.asks(&[Centroid]),
+            rank: ports.meta(0).rank(),
+            labels: ports.meta(0).dtype,
+            image: ports.meta(1).dtype,
+            most: self.max_labels,
+        }
     }
 
-    /// Labels at most: no more than voxels, than the dtype has values, than are allowed.
-    fn labels(&self, dtype: DType, volume: u64) -> u64 {
-        let values = if dtype.size() < 4 { 1 << (8 * dtype.size()) } else { u64::MAX };
-        volume.min(values).min(self.max_labels)
+    /// Columns of the table.
+    fn columns(&self, rank: usize) -> u64 {
+        let of = |s: &Statistic| match s {
+            BoundingBox => 2 * rank,
+            Centroid => rank,
+            _ => 1,
+        };
+        let all = [Count, Area, Mean, Std, Min, Max, Sum, BoundingBox, Centroid];
+        1 + all.iter().filter(|s| self.asks(&[**s])).map(|s| of(s) as u64).sum::<u64>()
     }
 
-    fn table(&self, labels: &BTreeMap<u64, Label>, ports: &Ports) -> Option<Table> {
+    /// The table of rows, by ascending label.
+    fn table(&self, rows: &Rows, ports: &Ports) -> Option<Table> {
         let (axes, dtype) = (&ports.meta(0).axes, ports.meta(1).dtype);
-        let mut columns =
-            vec![Column { name: "label".into(), data: ColumnData::UInt64(labels.keys().copied().collect()) }];
-        let whole = |name: &str, f: &dyn Fn(&Label) -> u64| Column {
+        let mut order: Vec<u32> = (0..rows.len() as u32).collect();
+        order.sort_unstable_by_key(|&r| rows.label[r as usize]);
+        let whole = |name: &str, f: &dyn Fn(usize) -> u64| Column {
             name: name.to_owned(),
-            data: ColumnData::UInt64(labels.values().map(f).collect()),
+            data: ColumnData::UInt64(order.iter().map(|&r| f(r as usize)).collect()),
         };
-        let real = |name: &str, f: &dyn Fn(&Label) -> f64| Column {
+        let real = |name: &str, f: &dyn Fn(usize) -> f64| Column {
             name: name.to_owned(),
-            data: ColumnData::Float64(labels.values().map(f).collect()),
+            data: ColumnData::Float64(order.iter().map(|&r| f(r as usize)).collect()),
         };
+        let mut columns = Vec::with_capacity(self.columns(axes.rank()) as usize);
+        columns.push(whole("label", &|r| rows.label[r]));
         for statistic in [Count, Area, Mean, Std, Min, Max, Sum].into_iter().filter(|s| self.asks(&[*s])) {
             columns.push(match statistic {
-                Count => whole("count", &|l| l.count),
-                Area => whole("area", &|l| l.count),
-                Mean => real("mean", &|l| mean(l.count, &l.sum)),
-                Std => real("std", &|l| variance(l.count, &l.sum, &l.squares).sqrt()),
-                Min => real("min", &|l| extreme(dtype, l.smallest, l.largest)),
-                Max => real("max", &|l| extreme(dtype, l.largest, l.largest)),
-                _ => real("sum", &|l| l.sum.round()),
+                Count => whole("count", &|r| rows.count[r]),
+                Area => whole("area", &|r| rows.count[r]),
+                Mean => real("mean", &|r| mean(rows.count[r], &rows.sum[r])),
+                Std => real("std", &|r| variance(rows.count[r], &rows.sum[r], &rows.squares[r]).sqrt()),
+                Min => real("min", &|r| extreme(dtype, rows.smallest[r], rows.largest[r])),
+                Max => real("max", &|r| extreme(dtype, rows.largest[r], rows.largest[r])),
+                _ => real("sum", &|r| rows.sum[r].round()),
             });
         }
+        let rank = axes.rank();
         let letters = || axes.iter().map(|a| a.name()).enumerate();
         if self.asks(&[BoundingBox]) {
-            columns.extend(letters().map(|(a, letter)| whole(&format!("bbox_min_{letter}"), &|l| l.lo[a])));
-            columns.extend(letters().map(|(a, letter)| whole(&format!("bbox_max_{letter}"), &|l| l.hi[a])));
+            columns.extend(letters().map(|(a, letter)| whole(&format!("bbox_min_{letter}"), &|r| rows.lo[r * rank + a])));
+            columns.extend(letters().map(|(a, letter)| whole(&format!("bbox_max_{letter}"), &|r| rows.hi[r * rank + a])));
         }
         if self.asks(&[Centroid]) {
-            let column =
-                |(a, letter)| real(&format!("centroid_{letter}"), &|l: &Label| ratio(l.coordinates[a], l.count));
-            columns.extend(letters().map(column));
+            let center = |r: usize, a: usize| ratio(rows.coordinates[r * rank + a], rows.count[r]);
+            columns.extend(letters().map(|(a, letter)| real(&format!("centroid_{letter}"), &|r| center(r, a))));
         }
         Table::new(columns)
+    }
+
+    /// What to say when the rows did not fit the memory set aside.
+    fn refusal(&self, why: Excess, top: u64, ports: &Ports) -> OpError {
+        let (wanted, most) = (self.wanted(ports), self.max_labels);
+        let bytes = wanted.row_bytes() + 8 * self.columns(wanted.rank) + 4;
+        // As many as there are numbers, where regions are numbered one after the other.
+        let enough = top.saturating_add(u64::from(self.background)).min(ports.meta(0).volume());
+        OpError::Data(match why {
+            Excess::Labels => format!(
+                "expected at most {most} different labels (`max_labels`), found more, numbered up to {top}: write \
+                 `max_labels: {}` to set memory aside for them, {bytes} bytes each",
+                enough.max(most.saturating_add(1)),
+            ),
+            Excess::Windows => format!(
+                "expected values of comparable magnitude in most labels, found exact sums that need more than the \
+                 memory set aside for {} labels: leave out `std`, or cast the image to float32",
+                wanted.rows(ports.meta(0).volume()),
+            ),
+        })
     }
 }
 
@@ -150,7 +190,7 @@ fn extreme(dtype: DType, key: u64, largest: u64) -> f64 {
 struct Measuring(Measure);
 
 impl Reduce for Measuring {
-    type Partial = Seen;
+    type Partial = Rows;
 
     fn check(&self, ports: &Ports) -> Result<(), OpError> {
         let (labels, image) = (ports.meta(0), ports.meta(1));
@@ -173,52 +213,48 @@ impl Reduce for Measuring {
         Ok(())
     }
 
-    fn start(&self, _: &Ports) -> Seen {
-        Seen::default()
+    fn start(&self, ports: &Ports) -> Rows {
+        Rows::new(self.0.wanted(ports))
     }
 
-    fn add(&self, call: &ReduceCall<'_>, seen: &mut Seen) -> Result<(), OpError> {
+    fn add(&self, call: &ReduceCall<'_>, rows: &mut Rows) -> Result<(), OpError> {
         let (labels, image) = (call.blocks[0], call.blocks[1]);
         with_dtype!(image.dtype(), T => match labels.dtype() {
-            DType::Bool | DType::UInt8 => seen.add::<u8, T>(labels, image, self.0.wanted(), call.pool),
-            DType::UInt16 => seen.add::<u16, T>(labels, image, self.0.wanted(), call.pool),
-            DType::UInt32 => seen.add::<u32, T>(labels, image, self.0.wanted(), call.pool),
-            DType::UInt64 => seen.add::<u64, T>(labels, image, self.0.wanted(), call.pool),
-            DType::Int8 => seen.add::<i8, T>(labels, image, self.0.wanted(), call.pool),
-            DType::Int16 => seen.add::<i16, T>(labels, image, self.0.wanted(), call.pool),
-            DType::Int32 => seen.add::<i32, T>(labels, image, self.0.wanted(), call.pool),
-            DType::Int64 => seen.add::<i64, T>(labels, image, self.0.wanted(), call.pool),
+            DType::Bool | DType::UInt8 => rows.add::<u8, T>(labels, image, call.pool),
+            DType::UInt16 => rows.add::<u16, T>(labels, image, call.pool),
+            DType::UInt32 => rows.add::<u32, T>(labels, image, call.pool),
+            DType::UInt64 => rows.add::<u64, T>(labels, image, call.pool),
+            DType::Int8 => rows.add::<i8, T>(labels, image, call.pool),
+            DType::Int16 => rows.add::<i16, T>(labels, image, call.pool),
+            DType::Int32 => rows.add::<i32, T>(labels, image, call.pool),
+            DType::Int64 => rows.add::<i64, T>(labels, image, call.pool),
             other => Err(OpError::Internal(format!("labels of dtype {other}"))),
         })
     }
 
-    fn merge(&self, into: &mut Seen, other: Seen) {
-        into.merge(other, self.0.max_labels);
+    fn merge(&self, into: &mut Rows, other: Rows) {
+        into.merge(other);
     }
 
-    fn finish(&self, seen: Seen, _: &[Value], ports: &Ports) -> Result<Value, OpError> {
-        if seen.too_many {
-            let bytes = bytes_of_label(ports.meta(1).dtype);
-            let found = format!("expected at most {} labels (`max_labels`), found more", self.0.max_labels);
-            return Err(OpError::Data(format!(
-                "{found}: set `max_labels` higher, at {bytes} bytes of memory for each"
-            )));
+    fn finish(&self, rows: Rows, _: &[Value], ports: &Ports) -> Result<Value, OpError> {
+        if let Some(why) = rows.excess {
+            return Err(self.0.refusal(why, rows.top, ports));
         }
-        let table = self.0.table(&seen.labels, ports);
+        let table = self.0.table(&rows, ports);
         Ok(Value::Table(Arc::new(table.ok_or_else(|| OpError::Internal("columns of unequal length".into()))?)))
     }
 
-    /// The labels at most, each with its accumulator and a row of at most seventeen columns.
+    /// The rows, and the table that is made of them with the order of its rows.
     fn state_bytes(&self, ports: &Ports) -> u64 {
-        let labels = self.0.labels(ports.meta(0).dtype, ports.meta(0).volume());
-        labels.saturating_mul(bytes_of_label(ports.meta(1).dtype) + 8 * 17)
+        let (wanted, voxels) = (self.0.wanted(ports), ports.meta(0).volume());
+        let table = 8 * self.0.columns(wanted.rank) + 4;
+        wanted.bytes(voxels).saturating_add(wanted.rows(voxels).saturating_mul(table))
     }
 
-    /// The labels at most that a block can hold, twice while they are joined, and the table of positions.
+    /// The rows of a block, and the table from label to row.
     fn partial_bytes(&self, ports: &Ports, block: &Region) -> u64 {
-        let labels = self.0.labels(ports.meta(0).dtype, block.volume());
         let table = Pool::rounded(4 * table_entries(block.volume()));
-        labels.saturating_mul(2 * bytes_of_label(ports.meta(1).dtype)).saturating_add(table)
+        self.0.wanted(ports).bytes(block.volume()).saturating_add(table)
     }
 
     fn nanos_per_element(&self) -> f32 {
@@ -230,11 +266,7 @@ register_op!(Measure {
     name: "measure",
     domain: "measure",
     inputs: &[
-        InputSpec {
-            name: "labels",
-            kind: InputKind::Array,
-            doc: "Labels: an integer array of spatial axes, or a mask."
-        },
+        InputSpec { name: "labels", kind: InputKind::Array, doc: "Labels: an integer array of spatial axes, or a mask." },
         InputSpec { name: "image", kind: InputKind::Array, doc: "The image to measure, of the same shape." },
     ],
     makes_table: true,
@@ -253,14 +285,8 @@ fn cases() -> Vec<Case> {
     };
     vec![
         case(json!({}), "yx", DType::UInt32, 6, DType::UInt8).expecting(reference),
-        case(
-            json!({"background": true, "statistics": ["area", "std", "centroid"]}),
-            "zyx",
-            DType::Int16,
-            3,
-            DType::Int8,
-        )
-        .expecting(reference),
+        case(json!({"background": true, "statistics": ["area", "std", "centroid"]}), "zyx", DType::Int16, 3, DType::Int8)
+            .expecting(reference),
         case(json!({"statistics": ["bounding_box"]}), "x", DType::Bool, 1, DType::UInt16).expecting(reference),
         case(json!({}), "yx", DType::UInt16, 60_000, DType::Float32),
         case(json!({}), "zyx", DType::UInt8, 2, DType::Int64),
@@ -286,7 +312,8 @@ fn reference(with: &Json, inputs: &[Vec<Array>]) -> Expected {
     present.sort_unstable();
     present.dedup();
     if present.is_empty() {
-        return op.table(&BTreeMap::new(), &Ports::plain(&metas(inputs))).map_or(Expected::Refused, Expected::Table);
+        let ports = Ports::plain(&metas(inputs));
+        return op.table(&Rows::new(op.wanted(&ports)), &ports).map_or(Expected::Refused, Expected::Table);
     }
     for label in present {
         let inside: Vec<usize> = (0..ids.len()).filter(|&i| ids[i] == label as f64).collect();
@@ -306,8 +333,7 @@ fn reference(with: &Json, inputs: &[Vec<Array>]) -> Expected {
             put(name.into(), i < 2, x);
         }
         let axes = || labels.meta.axes.iter().map(|a| a.name()).enumerate();
-        let along =
-            |a: usize| inside.iter().map(|i| (i / strides[a]) as u64 % labels.meta.shape[a]).collect::<Vec<_>>();
+        let along = |a: usize| inside.iter().map(|i| (i / strides[a]) as u64 % labels.meta.shape[a]).collect::<Vec<_>>();
         let ends = [("bbox_min", 0), ("bbox_max", 1)];
         for (name, end) in ends.into_iter().filter(|_| op.asks(&[BoundingBox])) {
             for (a, letter) in axes() {
@@ -321,8 +347,11 @@ fn reference(with: &Json, inputs: &[Vec<Array>]) -> Expected {
         }
     }
     let column = |(name, whole, v): (String, bool, Vec<f64>)| {
-        let data =
-            if whole { ColumnData::UInt64(v.into_iter().map(|x| x as u64).collect()) } else { ColumnData::Float64(v) };
+        let data = if whole {
+            ColumnData::UInt64(v.into_iter().map(|x| x as u64).collect())
+        } else {
+            ColumnData::Float64(v)
+        };
         Column { name, data }
     };
     Table::new(columns.into_iter().map(column).collect()).map_or(Expected::Refused, Expected::Table)

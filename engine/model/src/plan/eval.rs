@@ -5,7 +5,7 @@
 
 use super::{Plan, Root, Stage};
 use crate::graph::{Kind, NodeId};
-use ops_core::{Needs, Ports, Region};
+use ops_core::{Boundary, Needs, Ports, Region};
 use smallvec::SmallVec;
 
 /// One region of one node that a task needs.
@@ -125,7 +125,28 @@ pub fn task(plan: &Plan, stage: &Stage, item: u64, class: usize, block: &Region)
     }
     pieces.reverse();
     connect(plan, class, &mut pieces, &mut roots, item);
+    widen(plan, class, &mut pieces);
     TaskPlan { pieces, roots }
+}
+
+/// Lets an elementwise piece cover all of what its inputs were computed on anyway, where that is little more: a block
+/// handed over as it is saves the copy that cutting it would take.
+fn widen(plan: &Plan, class: usize, pieces: &mut [Piece]) {
+    for i in 0..pieces.len() {
+        let p = &pieces[i];
+        let Kind::Map(op) = &plan.graph.node(p.node).kind else { continue };
+        let elementwise = !p.read && p.needs.iter().all(|n| n.boundary == Boundary::Clip && n.region == p.region);
+        let Some(&[first]) = p.from.first().map(SmallVec::as_slice) else { continue };
+        let wide = pieces[first as usize].region.clone();
+        let alike = |f: &SmallVec<[u32; 1]>| matches!(f.as_slice(), [one] if pieces[*one as usize].region == wide);
+        let shape = &plan.graph.node(p.node).meta(class).shape;
+        let same_shape = plan.graph.node(p.node).arrays.iter().all(|&a| plan.graph.node(a).meta(class).shape == *shape);
+        let little = wide != p.region && wide.volume() <= p.region.volume() + p.region.volume() / 4;
+        if elementwise && same_shape && little && !op.block_dependent() && p.from.iter().all(alike) {
+            pieces[i].needs.iter_mut().for_each(|n| n.region = wide.clone());
+            pieces[i].region = wide;
+        }
+    }
 }
 
 fn want_all(wants: &mut Wants, plan: &Plan, node: NodeId, item: u64, needs: &Needs, ports: &Ports) {

@@ -6,6 +6,7 @@ use crate::formats;
 use crate::graph::{Kind, NodeId};
 use ops_core::{Pool, Region};
 use serde::Serialize;
+use smallvec::SmallVec;
 
 /// What the process takes before any task: code, libraries, the op registry, the plan.
 const PROCESS: u64 = 20 << 20;
@@ -228,8 +229,16 @@ pub fn task_bytes(plan: &Plan, task: &TaskPlan, class: usize) -> u64 {
     let mut live: Vec<u64> = vec![0; task.pieces.len()];
     let mut uses: Vec<u32> = task.pieces.iter().map(|p| p.uses).collect();
     let (mut now, mut peak) = (0u64, 0u64);
-    let assembled = |node: NodeId, needs: &ops_core::Needs| -> u64 {
-        needs.iter().map(|need| block_bytes(plan, plan.graph.node(node).arrays[need.input], class, &need.region)).sum()
+    let assembled = |node: NodeId, needs: &ops_core::Needs, from: &[SmallVec<[u32; 1]>]| -> u64 {
+        let one_each = |(need, from): (&ops_core::Need, &SmallVec<[u32; 1]>)| {
+            let producer = plan.graph.node(node).arrays[need.input];
+            let given = need.boundary.given(&need.region, &plan.graph.node(producer).meta(class).region());
+            match from.as_slice() {
+                [one] if task.pieces[*one as usize].region == given => 0,
+                _ => block_bytes(plan, producer, class, &given),
+            }
+        };
+        needs.iter().zip(from).map(one_each).sum()
     };
     for (i, piece) in task.pieces.iter().enumerate() {
         let mut extra = 0;
@@ -237,7 +246,7 @@ pub fn task_bytes(plan: &Plan, task: &TaskPlan, class: usize) -> u64 {
             extra += source_bytes(plan, piece.node, class);
         } else if let Kind::Map(op) | Kind::Join(op) = &plan.graph.node(piece.node).kind {
             let ports = plan.graph.ports(piece.node, class);
-            extra += assembled(piece.node, &piece.needs) + op.scratch_bytes(&ports, &piece.region);
+            extra += assembled(piece.node, &piece.needs, &piece.from) + op.scratch_bytes(&ports, &piece.region);
         }
         live[i] = block_bytes(plan, piece.node, class, &piece.region);
         now += live[i];
@@ -254,7 +263,12 @@ pub fn task_bytes(plan: &Plan, task: &TaskPlan, class: usize) -> u64 {
             && let Kind::Reduce(op, _) = &plan.graph.node(n).kind
         {
             let ports = plan.graph.ports(n, class);
-            peak = peak.max(now + assembled(n, &root.needs) + op.partial_bytes(&ports, &root.region));
+            peak = peak.max(now + assembled(n, &root.needs, &root.from) + op.partial_bytes(&ports, &root.region));
+        } else if let Some(&at) = root.from.first().and_then(|f| f.first())
+            && task.pieces[at as usize].region != root.region
+        {
+            // Cut to the block before it is kept or written.
+            peak = peak.max(now + block_bytes(plan, task.pieces[at as usize].node, class, &root.region));
         }
     }
     peak

@@ -311,6 +311,7 @@ impl Driver<'_> {
                 Root::Reduce(n) => {
                     if let Kind::Reduce(op, Scope::Item) = &plan.graph.node(n).kind {
                         let value = self.value(op.as_ref(), n, task.class, data)?;
+                        self.found(n, Some(task.item), &value);
                         if plan.graph.node(n).family.is_none() {
                             self.publish(n, value.clone());
                         }
@@ -386,6 +387,19 @@ impl Driver<'_> {
 
     fn publish(&self, n: NodeId, value: ops_core::Value) {
         self.cx.values.write().unwrap_or_else(PoisonError::into_inner).insert(n, value);
+    }
+
+    /// Tells of the numbers that a value is; `item` is `None` for a collection.
+    fn found(&self, n: NodeId, item: Option<u64>, value: &ops_core::Value) {
+        let ops_core::Value::Numbers(numbers) = value else { return };
+        let graph = &self.cx.plan.graph;
+        let family = graph.node(n).family;
+        let name: Arc<str> = match (item, family) {
+            (Some(item), Some(f)) => graph.input(f).items.stem(item).into(),
+            _ => "".into(),
+        };
+        let numbers = numbers.clone();
+        self.options.bus.emit(Event::Value { node: n.0, item: item.unwrap_or(0), name, numbers });
     }
 
     /// Writes the table outputs that a value is.
@@ -466,6 +480,7 @@ impl Driver<'_> {
             let Kind::Reduce(op, _) = &plan.graph.node(n).kind else { continue };
             let partial = shared.collected.remove(&n).unwrap_or_else(|| op.start(&plan.graph.ports(n, 0)));
             let finished = self.finish_value(op.as_ref(), n, 0, partial, None).and_then(|v| {
+                self.found(n, None, &v);
                 self.tables(n, 0, &v)?;
                 self.publish(n, v);
                 Ok(())

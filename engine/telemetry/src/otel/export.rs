@@ -124,7 +124,7 @@ impl Queue {
                 self.stats.emitted.fetch_add(1, Ordering::Relaxed);
             }
             Event::StageStarted { .. } | Event::StageEnded { .. } | Event::RunEnded(_) => {}
-            Event::ItemEnded { .. } | Event::Warning(_) => return,
+            Event::ItemEnded { .. } | Event::Value { .. } | Event::Warning(_) => return,
         }
         state.events.push_back(event.clone());
         if state.events.len() == REQUEST {

@@ -149,6 +149,7 @@ impl Subscriber for Progress {
                 self.count.items += 1;
                 self.count.items_failed += u64::from(!ok);
             }
+            Event::Value { .. } => {}
             Event::Warning(text) => self.warn(text),
             Event::RunEnded(end) => self.count.end = Some(end.clone()),
         }

@@ -117,8 +117,8 @@ impl Sink {
             let _ = fs::remove_file(&self.partial);
             return Err(io(&self.path, "completing", &e));
         }
-        let patched = patch.map_or(0, |(_, b)| b.len() as u64);
-        Ok(std::mem::take(&mut state.untold) + tail.len() as u64 + patched)
+        // What is overwritten was counted when it was written: the sum of all counts is the length of the file.
+        Ok(std::mem::take(&mut state.untold) + tail.len() as u64)
     }
 
     /// Removes the file.

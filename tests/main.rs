@@ -1,0 +1,16 @@
+//! Acceptance: what a user is promised, tested on the built binary from outside.
+//!
+//! `ENGINE_LONG=1` asks for the long forms; `ENGINE_TEST_PYTHON` names a Python with PyYAML and rotel, and
+//! `ENGINE_TEST_BINARY` another binary than the one just built, such as that of a release.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests may")]
+
+mod bytes;
+mod cli;
+mod crates;
+mod faults;
+mod memory;
+mod oracles;
+mod overhead;
+mod receiver;
+mod support;
