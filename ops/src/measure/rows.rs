@@ -153,15 +153,6 @@ impl Rows {
         self.label.len()
     }
 
-    /// Bytes on the heap: capacities, not lengths.
-    #[cfg(test)]
-    pub(crate) fn bytes(&self) -> u64 {
-        let words = self.label.capacity() + self.count.capacity() + self.smallest.capacity() + self.largest.capacity();
-        let sums = self.sum.capacity() + self.squares.capacity();
-        let indices = self.lo.capacity() + self.hi.capacity() + 2 * self.coordinates.capacity();
-        (8 * (words + indices) + size_of::<ExactSum>() * sums + 4 * self.slots.capacity()) as u64 + self.windows
-    }
-
     /// Gives up: what is held goes, so that what is left of the run stays within its memory.
     pub(crate) fn give_up(&mut self, why: Excess) {
         *self = Rows { voxels: self.voxels, top: self.top, excess: Some(why), ..Rows::new(self.wanted) };
