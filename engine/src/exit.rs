@@ -15,5 +15,4 @@ pub const FAILED: u8 = 5;
 /// Interrupted; can be resumed.
 pub const INTERRUPTED: u8 = 6;
 /// A verification found a difference.
-#[expect(dead_code, reason = "public and documented; the command that verifies results is not there yet")]
 pub const MISMATCH: u8 = 7;

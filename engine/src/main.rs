@@ -2,10 +2,12 @@
 
 mod cli;
 mod exit;
+mod expect;
 mod header;
 mod loading;
 mod prepare;
 mod run_dir;
+mod running;
 mod signals;
 mod summary;
 

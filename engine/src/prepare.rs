@@ -22,6 +22,9 @@ pub struct WorkflowArgs {
     /// A YAML file of parameters; `--set` wins over it. May be repeated.
     #[arg(long, value_name = "FILE")]
     pub params: Vec<PathBuf>,
+    /// The entry of `tests:` whose params hold; `engine test` sets it.
+    #[arg(skip)]
+    pub test: Option<usize>,
 }
 
 /// How it is executed: nothing here changes a byte of the results.
@@ -87,7 +90,7 @@ pub struct Refused {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn prepare(args: &WorkflowArgs, profile: &ProfileArgs) -> Result<Prepared, Box<Refused>> {
-    let overrides = Overrides { set: args.set.clone(), params_files: args.params.clone() };
+    let overrides = Overrides { set: args.set.clone(), params_files: args.params.clone(), test: args.test };
     let (sources, workflow, mut report) = loading::load(&args.workflow, &overrides)?;
     let graph = workflow.as_ref().filter(|_| !report.has_errors()).and_then(|w| {
         let graph = build::build(w, &FileCatalog, &mut report)?;

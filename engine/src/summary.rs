@@ -1,6 +1,6 @@
 //! What a run prints when it ends: for a person, or as one line of JSON.
 
-use crate::cli::run::Ran;
+use crate::running::Ran;
 use engine_model::plan::print::bytes;
 use engine_runtime::event::{Cause, Failure};
 use engine_runtime::host;
@@ -11,17 +11,22 @@ const SHOW: usize = 10;
 
 /// Prints the summary to standard output and failures to standard error.
 pub fn print(ran: &Ran, as_json: bool) {
+    failures(ran);
+    if as_json {
+        println!("{}", document(ran));
+    } else {
+        text(ran);
+    }
+}
+
+/// Prints the first failures to standard error.
+pub fn failures(ran: &Ran) {
     for f in ran.outcome.failures.iter().take(SHOW) {
         failure(f);
     }
     let more = ran.outcome.failures.len().saturating_sub(SHOW);
     if more > 0 {
         eprintln!("and {more} more failures, listed in {}", ran.dir.reports().join("task_stream.yaml").display());
-    }
-    if as_json {
-        println!("{}", document(ran));
-    } else {
-        text(ran);
     }
 }
 

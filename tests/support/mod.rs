@@ -172,6 +172,6 @@ pub fn python() -> Option<PathBuf> {
 /// Says past the capture of the test harness that something was left out.
 pub fn skipped(what: &str) {
     use std::io::Write;
-    let mut terminal = std::io::stderr();
-    writeln!(terminal, "SKIPPED: {what}").unwrap();
+    let mut stderr = std::io::stderr();
+    writeln!(stderr, "SKIPPED: {what}").unwrap();
 }

@@ -45,7 +45,7 @@ fn overrides(text: &str) -> Overrides {
         text.lines().filter_map(|l| l.strip_prefix(prefix)).map(|s| s.trim().to_owned()).collect()
     };
     let params_files = after("# params: ").into_iter().map(PathBuf::from).collect();
-    Overrides { set: after("# set: "), params_files }
+    Overrides { set: after("# set: "), params_files, test: None }
 }
 
 fn run(name: &str, text: &str) -> (Sources, Option<Workflow>, Report) {

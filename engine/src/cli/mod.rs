@@ -8,6 +8,7 @@ mod output;
 mod plan;
 pub mod run;
 mod schema;
+mod test;
 mod validate;
 
 use clap::{Parser, Subcommand};
@@ -31,6 +32,8 @@ enum Command {
     Plan(plan::PlanArgs),
     /// Check workflows without running them.
     Validate(validate::ValidateArgs),
+    /// Run the checks that workflows carry under `tests:`.
+    Test(test::TestArgs),
     /// Explain a diagnostic code.
     Explain(explain::ExplainArgs),
     /// List the ops, or print the manual of one.
@@ -49,6 +52,7 @@ pub fn main() -> u8 {
         Command::Run(a) => run::run(&a),
         Command::Plan(a) => plan::run(&a),
         Command::Validate(a) => validate::run(&a),
+        Command::Test(a) => test::run(&a),
         Command::Explain(a) => explain::run(&a),
         Command::Ops(a) => ops::run(&a),
         Command::Schema(a) => schema::run(&a),

@@ -100,7 +100,7 @@ pub fn run(args: &ValidateArgs) -> u8 {
 }
 
 fn check<'a>(path: &'a Path, args: &ValidateArgs) -> Checked<'a> {
-    let overrides = Overrides { set: args.set.clone(), params_files: args.params.clone() };
+    let overrides = Overrides { set: args.set.clone(), params_files: args.params.clone(), test: None };
     let (sources, workflow, mut report) = match loading::load(path, &overrides) {
         Ok(loaded) => loaded,
         Err(refused) => {

@@ -47,7 +47,9 @@ fn every_record_is_whole_after_a_kill_at_any_moment() {
             .spawn()
             .unwrap();
         let deadline = Instant::now() + Duration::from_secs(20);
-        while std::fs::metadata(&stream).map_or(0, |file| file.len()) < 65_536 && Instant::now() < deadline {
+        let values = dir.path().join("Reports/values.yaml");
+        let short = |file: &Path| std::fs::metadata(file).map_or(0, |file| file.len()) < 65_536;
+        while (short(&stream) || short(&values)) && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(1));
         }
         let moment = (u64::from(nanos) + kill * 7_919_333) % 40_000_000;
@@ -64,7 +66,7 @@ fn every_record_is_whole_after_a_kill_at_any_moment() {
         let whole = records.iter().all(|record| record.as_mapping().is_some_and(|map| map.len() == 9));
         assert!(whole && text.ends_with('\n'), "torn after {} bytes", text.len());
         assert!(records.iter().all(|record| record["worker"].as_str() == Some("w")));
-        let values = std::fs::read_to_string(dir.path().join("Reports/values.yaml")).unwrap();
+        let values = std::fs::read_to_string(&values).unwrap();
         let from = values.len().saturating_sub(100_000);
         let tail = values.get(from..).and_then(|tail| tail.split_once("\n- ")).map(|(_, tail)| format!("- {tail}"));
         let records: Vec<Value> = serde_yaml::from_str(&tail.unwrap()).unwrap();

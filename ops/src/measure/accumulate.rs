@@ -24,9 +24,8 @@ impl Rows {
     ) -> Result<(), OpError> {
         let (region, data, values) = (labels.region(), labels.as_slice::<L>(), image.as_slice::<T>());
         let Some((&first, rest)) = data.split_first() else { return Ok(()) };
-        let (lo, hi) = rest.iter().fold((first, first), |(lo, hi), &v| {
-            (if v < lo { v } else { lo }, if v > hi { v } else { hi })
-        });
+        let (lo, hi) =
+            rest.iter().fold((first, first), |(lo, hi), &v| (if v < lo { v } else { lo }, if v > hi { v } else { hi }));
         if integer(lo) < 0 {
             let m = format!("expected labels of at least 0, found {} in {region}", integer(lo));
             return Err(OpError::Data(format!("{m}: number regions from 1, with 0 for the background")));
@@ -133,7 +132,8 @@ fn add_values<T: Element>(values: &[T], sum: &mut ExactSum, squares: Option<&mut
             values.iter().for_each(|v| squares.add_square(v.to_f64()));
         }
     } else if size_of::<T>() <= 2 {
-        let s: i128 = values.chunks(1 << 30).map(|part| i128::from(part.iter().map(|v| integer(*v) as i64).sum::<i64>())).sum();
+        let s: i128 =
+            values.chunks(1 << 30).map(|part| i128::from(part.iter().map(|v| integer(*v) as i64).sum::<i64>())).sum();
         sum.add_i128(s);
         if let Some(squares) = squares {
             // Up to 2^31 squares of 16 bits fit 64.

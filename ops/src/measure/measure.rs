@@ -146,8 +146,10 @@ impl Measure {
         let rank = axes.rank();
         let letters = || axes.iter().map(|a| a.name()).enumerate();
         if self.asks(&[BoundingBox]) {
-            columns.extend(letters().map(|(a, letter)| whole(&format!("bbox_min_{letter}"), &|r| rows.lo[r * rank + a])));
-            columns.extend(letters().map(|(a, letter)| whole(&format!("bbox_max_{letter}"), &|r| rows.hi[r * rank + a])));
+            columns
+                .extend(letters().map(|(a, letter)| whole(&format!("bbox_min_{letter}"), &|r| rows.lo[r * rank + a])));
+            columns
+                .extend(letters().map(|(a, letter)| whole(&format!("bbox_max_{letter}"), &|r| rows.hi[r * rank + a])));
         }
         if self.asks(&[Centroid]) {
             let center = |r: usize, a: usize| ratio(rows.coordinates[r * rank + a], rows.count[r]);
@@ -266,7 +268,11 @@ register_op!(Measure {
     name: "measure",
     domain: "measure",
     inputs: &[
-        InputSpec { name: "labels", kind: InputKind::Array, doc: "Labels: an integer array of spatial axes, or a mask." },
+        InputSpec {
+            name: "labels",
+            kind: InputKind::Array,
+            doc: "Labels: an integer array of spatial axes, or a mask."
+        },
         InputSpec { name: "image", kind: InputKind::Array, doc: "The image to measure, of the same shape." },
     ],
     makes_table: true,
@@ -285,8 +291,14 @@ fn cases() -> Vec<Case> {
     };
     vec![
         case(json!({}), "yx", DType::UInt32, 6, DType::UInt8).expecting(reference),
-        case(json!({"background": true, "statistics": ["area", "std", "centroid"]}), "zyx", DType::Int16, 3, DType::Int8)
-            .expecting(reference),
+        case(
+            json!({"background": true, "statistics": ["area", "std", "centroid"]}),
+            "zyx",
+            DType::Int16,
+            3,
+            DType::Int8,
+        )
+        .expecting(reference),
         case(json!({"statistics": ["bounding_box"]}), "x", DType::Bool, 1, DType::UInt16).expecting(reference),
         case(json!({}), "yx", DType::UInt16, 60_000, DType::Float32),
         case(json!({}), "zyx", DType::UInt8, 2, DType::Int64),
@@ -333,7 +345,8 @@ fn reference(with: &Json, inputs: &[Vec<Array>]) -> Expected {
             put(name.into(), i < 2, x);
         }
         let axes = || labels.meta.axes.iter().map(|a| a.name()).enumerate();
-        let along = |a: usize| inside.iter().map(|i| (i / strides[a]) as u64 % labels.meta.shape[a]).collect::<Vec<_>>();
+        let along =
+            |a: usize| inside.iter().map(|i| (i / strides[a]) as u64 % labels.meta.shape[a]).collect::<Vec<_>>();
         let ends = [("bbox_min", 0), ("bbox_max", 1)];
         for (name, end) in ends.into_iter().filter(|_| op.asks(&[BoundingBox])) {
             for (a, letter) in axes() {
@@ -347,11 +360,8 @@ fn reference(with: &Json, inputs: &[Vec<Array>]) -> Expected {
         }
     }
     let column = |(name, whole, v): (String, bool, Vec<f64>)| {
-        let data = if whole {
-            ColumnData::UInt64(v.into_iter().map(|x| x as u64).collect())
-        } else {
-            ColumnData::Float64(v)
-        };
+        let data =
+            if whole { ColumnData::UInt64(v.into_iter().map(|x| x as u64).collect()) } else { ColumnData::Float64(v) };
         Column { name, data }
     };
     Table::new(columns.into_iter().map(column).collect()).map_or(Expected::Refused, Expected::Table)

@@ -153,15 +153,6 @@ impl Rows {
         self.label.len()
     }
 
-    /// Bytes on the heap: capacities, not lengths.
-    #[cfg(test)]
-    pub(crate) fn bytes(&self) -> u64 {
-        let words = self.label.capacity() + self.count.capacity() + self.smallest.capacity() + self.largest.capacity();
-        let sums = self.sum.capacity() + self.squares.capacity();
-        let indices = self.lo.capacity() + self.hi.capacity() + 2 * self.coordinates.capacity();
-        (8 * (words + indices) + size_of::<ExactSum>() * sums + 4 * self.slots.capacity()) as u64 + self.windows
-    }
-
     /// Gives up: what is held goes, so that what is left of the run stays within its memory.
     pub(crate) fn give_up(&mut self, why: Excess) {
         *self = Rows { voxels: self.voxels, top: self.top, excess: Some(why), ..Rows::new(self.wanted) };
@@ -234,7 +225,8 @@ impl Rows {
             return true;
         }
         let (sum, mut squares) = (&mut self.sum[row], self.squares.get_mut(row));
-        let of = |sum: &ExactSum, squares: Option<&ExactSum>| sum.heap_bytes() + squares.map_or(0, ExactSum::heap_bytes);
+        let of =
+            |sum: &ExactSum, squares: Option<&ExactSum>| sum.heap_bytes() + squares.map_or(0, ExactSum::heap_bytes);
         let before = of(sum, squares.as_deref());
         change(sum, squares.as_deref_mut());
         let after = of(sum, squares.as_deref());

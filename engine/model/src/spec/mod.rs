@@ -46,6 +46,8 @@ pub struct Overrides {
     pub set: Vec<String>,
     /// Files of `name: value`; a later one counts before an earlier one.
     pub params_files: Vec<PathBuf>,
+    /// The entry of the workflow's `tests:` whose params hold, by its number; they win over the others.
+    pub test: Option<usize>,
 }
 
 /// Loads a workflow and checks all that can be told from text: everything wrong is in the report.
@@ -64,6 +66,7 @@ pub fn load(
         report: Report::default(),
         fs,
         schemas: BTreeMap::new(),
+        test: overrides.test,
     };
     let file = l.add_source(path, text);
     let given = l.given(overrides);
@@ -81,6 +84,8 @@ pub(crate) struct Loader<'a> {
     report: Report,
     fs: &'a dyn TextSource,
     schemas: BTreeMap<&'static str, Result<check::Compiled, String>>,
+    /// The entry of `tests:` whose params hold, until the outermost file was read.
+    test: Option<usize>,
 }
 
 impl Loader<'_> {

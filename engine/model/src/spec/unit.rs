@@ -2,9 +2,9 @@
 
 use super::check::{Broken, Compiled, STRUCTURE, Subject, check};
 use super::names::place;
-use super::params::{Given, Params};
+use super::params::{Given, Params, Raw};
 use super::tree::{Entry, Kind, Node};
-use super::workflow::SpannedJson;
+use super::workflow::{Origin, Spanned, SpannedJson};
 use super::{Loader, schema, yaml};
 use crate::diag::{Diagnostic, Span};
 use std::path::{Path, PathBuf};
@@ -68,12 +68,27 @@ impl Loader<'_> {
         let root = yaml::parse(&text, file, 0, &mut self.report)?;
         let mut trail = vec![normal(path)];
         let root = self.join_includes(root, &mut trail);
+        let mut given = given.to_vec();
+        if let Some(test) = self.test.take() {
+            given.extend(self.test_params(&root, test));
+        }
         let sources = &self.sources;
-        let mut params = Params::read(root.get("params"), given, &|s| place(sources, s), &mut self.report);
+        let mut params = Params::read(root.get("params"), &given, &|s| place(sources, s), &mut self.report);
         let root = self.substitute(&root, &mut params);
         let json = root.to_spanned();
         let broken = self.structure(&root, &json);
         Some(Unit { root, json, broken, params })
+    }
+
+    /// The params of one entry of `tests:`, at their place in the file, where relative paths start too.
+    fn test_params(&self, root: &Node, test: usize) -> Vec<Given> {
+        let entry = root.get("tests").and_then(|t| t.elements().get(test)).and_then(|t| t.get("params"));
+        let given = |e: &Entry| Given {
+            name: Spanned::new(e.key.clone(), e.key_span),
+            value: Raw::Node(e.value.clone()),
+            origin: Origin::Workflow(place(&self.sources, e.value.span)),
+        };
+        entry.map(Node::entries).unwrap_or_default().iter().map(given).collect()
     }
 
     fn structure(&mut self, root: &Node, json: &SpannedJson) -> Broken {

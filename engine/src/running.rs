@@ -1,0 +1,137 @@
+//! A run from its arguments to its end: what `run` and `test` share.
+
+use crate::loading::show;
+use crate::prepare::{self, Prepared, ProfileArgs, WorkflowArgs};
+use crate::run_dir::RunDir;
+use crate::{exit, header};
+use engine_model::diag::{Report, Span};
+use engine_model::plan::{Plan, document};
+use engine_runtime::bus::Bus;
+use engine_runtime::event::{Event, RunStatus};
+use engine_runtime::exec::clock::{Clock, process_cpu};
+use engine_runtime::exec::run::{self as exec, Options, Outcome};
+use engine_telemetry::profile::Clock as ProfileClock;
+use engine_telemetry::record::{Record, RecordError};
+use engine_telemetry::{Settings, subscribers};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// What is to be run, and how.
+pub struct Request<'a> {
+    /// The workflow.
+    pub workflow: &'a WorkflowArgs,
+    /// Its profile.
+    pub profile: &'a ProfileArgs,
+    /// The run directory, if one is named.
+    pub out: Option<&'a Path>,
+    /// Go on with other items when one fails.
+    pub keep_going: bool,
+    /// Outputs of the run besides its results.
+    pub settings: Settings,
+    /// Ends the run early when set.
+    pub stop: &'a AtomicBool,
+}
+
+/// A run that came to its end, well or not.
+pub struct Ran {
+    /// Where it wrote.
+    pub dir: RunDir,
+    /// What was executed.
+    pub plan: Plan,
+    /// How it went.
+    pub outcome: Outcome,
+    /// Seconds on the wall.
+    pub wall: f64,
+    /// Seconds of CPU of the whole process meanwhile.
+    pub cpu: f64,
+}
+
+impl Ran {
+    /// The exit code that says how it went.
+    pub fn code(&self) -> u8 {
+        match self.outcome.status {
+            RunStatus::Ok => exit::OK,
+            RunStatus::Failed => exit::FAILED,
+            RunStatus::Interrupted => exit::INTERRUPTED,
+        }
+    }
+}
+
+/// Everything between the arguments and the summary.
+///
+/// # Errors
+/// The exit code of what kept it from starting; the reason was printed.
+pub fn execute(request: Request<'_>) -> Result<Ran, u8> {
+    let clock = Clock::default();
+    let cpu = process_cpu();
+    let prepared = prepare::prepare(request.workflow, request.profile).map_err(|refused| {
+        show(&refused.sources, &refused.report);
+        refused.code
+    })?;
+    show(&prepared.sources, &prepared.report);
+    let span = prepared.workflow.profile.memory.as_ref().map_or(Span::default(), |m| m.span);
+    let graph_document = document::graph(&prepared.graph);
+    let plan = prepare::plan(prepared.graph.clone(), prepared.settings.clone(), span).map_err(|refused| {
+        let mut report = Report::default();
+        report.push(refused.1);
+        show(&prepared.sources, &report);
+        eprintln!("`engine plan` shows the plan with its terms");
+        exit::IMPOSSIBLE
+    })?;
+    let dir = RunDir::create(request.out).map_err(|e| {
+        eprintln!("error: can't make the run directory: {e}");
+        exit::USAGE
+    })?;
+    let cpu_profile = request.settings.profile == ProfileClock::Cpu;
+    let config = header::settings(cpu_profile, request.keep_going, &prepared);
+    record(&dir, &config, &prepared, &plan, &graph_document).map_err(|e| {
+        eprintln!("error: {e}");
+        exit::FAILED
+    })?;
+    let (list, warnings) = subscribers(&request.settings, &|name| std::env::var(name).ok());
+    for w in warnings {
+        eprintln!("warning: {w}");
+    }
+    let bus = Bus::start(list);
+    bus.emit(Event::RunStarted(Arc::new(header::of(&plan, &prepared.workflow, &dir, &clock))));
+    let options = Options {
+        results: &dir.results(),
+        keep_going: request.keep_going,
+        cpu_profile,
+        stop: request.stop,
+        bus: &bus,
+        clock,
+    };
+    let started = std::time::Instant::now();
+    let outcome = exec::run(&plan, &options).map_err(|e| internal(format!("can't start worker threads: {e}")))?;
+    bus.emit(Event::RunEnded(exec::ended(&outcome, &clock)));
+    for w in bus.finish() {
+        eprintln!("warning: {w}");
+    }
+    let cpu = process_cpu().saturating_sub(cpu) as f64 / 1e9;
+    Ok(Ran { dir, plan, outcome, wall: started.elapsed().as_secs_f64(), cpu })
+}
+
+/// Prints a bug of the engine; gives its exit code.
+pub fn internal(message: String) -> u8 {
+    eprintln!("internal error, please report it: {message}");
+    exit::INTERNAL
+}
+
+/// Writes what is known before the first task.
+fn record(
+    dir: &RunDir,
+    config: &[engine_telemetry::record::Setting],
+    prepared: &Prepared,
+    plan: &Plan,
+    graph: &serde_json::Value,
+) -> Result<(), RecordError> {
+    let record = Record::open(&dir.root)?;
+    let text = prepared.sources.get(0).map(|f| f.text.as_str()).unwrap_or_default();
+    record.workflow(text.as_bytes())?;
+    record.graph(graph)?;
+    record.plan(&document::of(plan))?;
+    record.config(config)?;
+    record.cluster(&header::cluster(plan))
+}
