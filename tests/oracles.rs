@@ -60,7 +60,7 @@ fn agrees(run: &Run, group: &str) {
     }
 }
 
-const SMOOTH: (&str, &str) = ("outputs:\n", "outputs:\n  Smooth: {from: smooth, format: tiff}\n");
+const SMOOTH: (&str, &str) = ("\noutputs:\n", "\noutputs:\n  Smooth: {from: smooth, format: tiff}\n");
 
 #[test]
 fn the_ten_tiles_are_segmented_as_scipy_does_it() {
