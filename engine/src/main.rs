@@ -1,5 +1,6 @@
 //! The `engine` binary: parses the command line, calls one subcommand, turns its result into an exit code.
 
+mod allocator;
 mod cli;
 mod exit;
 mod expect;
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 use ops as _;
 
 fn main() -> ExitCode {
+    allocator::return_large_buffers();
     if std::env::var_os("ENGINE_SIMD").is_some_and(|v| v == "scalar") {
         ops_core::simd::set_path(ops_core::simd::Path::Scalar);
     }

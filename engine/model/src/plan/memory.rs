@@ -12,6 +12,12 @@ use smallvec::SmallVec;
 const PROCESS: u64 = 20 << 20;
 /// What each worker thread takes: stack and the allocator's own caches.
 const THREAD: u64 = 1 << 20;
+/// What a kept block takes besides its elements: its region, counts and the allocator's share.
+const KEPT_BLOCK: u64 = 320;
+/// What a kept array takes besides its blocks: its grid and its place in the lists of what is kept.
+const KEPT_ARRAY: u64 = 640;
+/// Unused buffers are kept for reuse up to what the tasks take, and up to this.
+const REUSE: u64 = 32 << 20;
 /// What the record and its subscribers take: queues and buffers of bounded length.
 const RECORD: u64 = 8 << 20;
 
@@ -53,6 +59,7 @@ pub fn project(plan: &Plan, window: u64) -> Memory {
         ];
         let (stage, task) = largest_task(plan, group);
         terms.push(Term { what: format!("task of {stage}"), count: threads, bytes: task });
+        terms.push(Term { what: "buffers kept for reuse".into(), count: 1, bytes: REUSE.min(task.saturating_mul(threads)) });
         let footprints = item_footprints(plan, group);
         let in_flight = window.min(plan.graph.items(group.family)).max(1);
         let mut left = in_flight;
@@ -120,10 +127,12 @@ fn item_terms(plan: &Plan, group: &Group, class: usize, counted: impl Fn(Root) -
     sum
 }
 
+/// A kept array: its blocks, rounded up by the pool by at most a sixteenth, and what stands around each.
 fn kept_bytes(plan: &Plan, n: NodeId, class: usize) -> u64 {
-    // Blocks are rounded up by the pool by at most a sixteenth.
     let bytes = plan.graph.node(n).meta(class).bytes();
-    bytes.saturating_add(bytes / 16 + 4096)
+    let stage = plan.stages.iter().find(|s| s.roots.contains(&Root::Keep(n)));
+    let blocks = stage.map_or(1, |s| plan.grid(s, class).count());
+    bytes.saturating_add(bytes / 16).saturating_add(KEPT_ARRAY).saturating_add(blocks.saturating_mul(KEPT_BLOCK))
 }
 
 /// What decoding a source takes besides the block it fills.

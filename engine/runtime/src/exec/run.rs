@@ -9,6 +9,7 @@ use crate::event::{Cause, Event, Failure, RunEnd, RunStatus, TaskRecord, TaskSta
 use crate::schedule::{ItemSource, Next, Schedule, Task};
 use engine_model::graph::{Kind, NodeId};
 use engine_model::plan::{Plan, Root};
+use engine_model::spec::workflow::OnError;
 use ops_core::op::AnyPartial;
 use ops_core::{Pool, Scope};
 use smallvec::SmallVec;
@@ -68,6 +69,8 @@ struct Shared {
     /// Partials of collection reductions.
     collected: BTreeMap<NodeId, AnyPartial>,
     stages_begun: BTreeSet<u32>,
+    /// Workers that wait for something to do.
+    waiting: usize,
     ended: bool,
 }
 
@@ -122,6 +125,7 @@ pub fn run(plan: &Plan, options: &Options<'_>) -> Result<Outcome, rayon::ThreadP
             failures: Vec::new(),
             collected: BTreeMap::new(),
             stages_begun: BTreeSet::new(),
+            waiting: 0,
             ended: false,
         }),
         wake: Condvar::new(),
@@ -212,12 +216,14 @@ impl Driver<'_> {
                     guard.schedule.group_finished();
                 }
                 Next::Wait => {
+                    guard.waiting += 1;
                     // The time-out only serves a stop that comes from outside.
                     let (g, _) = self
                         .wake
                         .wait_timeout(guard, Duration::from_millis(50))
                         .unwrap_or_else(PoisonError::into_inner);
                     guard = g;
+                    guard.waiting -= 1;
                     continue;
                 }
                 Next::End => {
@@ -232,7 +238,9 @@ impl Driver<'_> {
                     return;
                 }
             }
-            self.wake.notify_all();
+            if guard.waiting > 0 {
+                self.wake.notify_all();
+            }
         }
     }
 
@@ -297,7 +305,8 @@ impl Driver<'_> {
         if shared.failures.len() < KEEP_FAILURES {
             shared.failures.push(f);
         }
-        if family.is_none() || !self.options.keep_going {
+        let skips = family.is_some_and(|f| self.cx.plan.graph.input(f).decl.on_error == OnError::Skip);
+        if family.is_none() || !(self.options.keep_going || skips) {
             shared.schedule.stop();
         }
     }

@@ -209,7 +209,9 @@ impl Schedule {
     fn admit(&mut self, plan: &Plan, source: &dyn ItemSource) -> bool {
         let group = &plan.groups[self.group];
         let count = plan.graph.items(group.family);
-        while !self.stopped && self.next_item < count && self.items.len() < self.window {
+        let batch = group.family.and_then(|f| plan.graph.input(f).decl.batch).unwrap_or(u64::MAX);
+        let window = self.window.min(usize::try_from(batch.max(1)).unwrap_or(usize::MAX));
+        while !self.stopped && self.next_item < count && self.items.len() < window {
             let item = self.next_item;
             let Some(class) = source.class(self.group, item) else {
                 self.next_item += 1;
