@@ -8,10 +8,12 @@
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[expect(unsafe_code, reason = "mallopt has no safe form; it is called before there is a second thread")]
 pub fn return_large_buffers() {
-    const FROM_BYTES: libc::c_int = 1 << 20;
-    // SAFETY: mallopt only sets a number; no other thread is running yet.
+    const FROM_BYTES: libc::c_int = 8 << 20;
+    // SAFETY: mallopt only sets numbers; no other thread is running yet.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, FROM_BYTES);
+        // Setting the first fixes this one at 128 KiB, and the end of the heap would come and go with every band.
+        libc::mallopt(libc::M_TRIM_THRESHOLD, FROM_BYTES);
     }
 }
 

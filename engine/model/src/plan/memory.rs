@@ -59,7 +59,11 @@ pub fn project(plan: &Plan, window: u64) -> Memory {
         ];
         let (stage, task) = largest_task(plan, group);
         terms.push(Term { what: format!("task of {stage}"), count: threads, bytes: task });
-        terms.push(Term { what: "buffers kept for reuse".into(), count: 1, bytes: REUSE.min(task.saturating_mul(threads)) });
+        terms.push(Term {
+            what: "buffers kept for reuse".into(),
+            count: 1,
+            bytes: REUSE.min(task.saturating_mul(threads)),
+        });
         let footprints = item_footprints(plan, group);
         let in_flight = window.min(plan.graph.items(group.family)).max(1);
         let mut left = in_flight;
