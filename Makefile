@@ -41,6 +41,7 @@ doc:
 workflows: ENGINE = $(CARGO) run --locked --quiet -p engine --
 workflows:
 	$(ENGINE) validate --deny-warnings workflows/*.yaml
+	$(ENGINE) test workflows/*.yaml
 	rm -rf $(TARGET)/check
 	mkdir -p $(TARGET)/check
 	$(ENGINE) run workflows/bcss.yaml --progress none --out $(TARGET)/check/bcss
