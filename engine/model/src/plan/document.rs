@@ -94,6 +94,7 @@ pub fn of(plan: &Plan) -> Json {
         "graph": graph(&plan.graph),
         "passes": passes,
         "stages": stages,
+        "handed_on": plan.handed_on.iter().map(|h| json!({"node": h.node.0, "items": h.items, "from": h.from, "to": h.to})).collect::<Vec<_>>(),
         "decisions": plan.decisions,
         "memory": plan.memory,
         "tasks": plan.tasks(),

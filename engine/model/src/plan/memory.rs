@@ -188,7 +188,26 @@ fn carried(plan: &Plan, at: usize) -> u64 {
             }
         }
     }
+    for handed in plan.handed_on.iter().filter(|h| h.from <= at && at <= h.to) {
+        let family = plan.graph.node(handed.node).family;
+        let bytes = |i| kept_bytes(plan, handed.node, plan.graph.class_of(family, i));
+        sum = sum.saturating_add((0..handed.items).map(bytes).sum());
+    }
     sum
+}
+
+/// How many items of an array, from the first, can be kept in so many bytes, and the bytes they take.
+pub fn first_items(plan: &Plan, node: NodeId, room: u64) -> (u64, u64) {
+    let family = plan.graph.node(node).family;
+    let mut sum = 0u64;
+    for item in 0..plan.graph.items(family) {
+        let with = sum.saturating_add(kept_bytes(plan, node, plan.graph.class_of(family, item)));
+        if with > room {
+            return (item, sum);
+        }
+        sum = with;
+    }
+    (plan.graph.items(family), sum)
 }
 
 /// The stage whose tasks hold most bytes, and how many.

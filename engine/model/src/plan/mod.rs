@@ -84,6 +84,19 @@ pub struct Group {
     pub releases: Vec<NodeId>,
 }
 
+/// An array that one pass hands on to the next, so that it is not read again, for as many items as memory has room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HandedOn {
+    /// The array.
+    pub node: NodeId,
+    /// How many items, from the first.
+    pub items: u64,
+    /// Number of the group that reads it.
+    pub from: usize,
+    /// Number of the last group that uses it; those between that use it hand it on.
+    pub to: usize,
+}
+
 /// Something the planner chose, and why.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Decision {
@@ -106,6 +119,8 @@ pub struct Plan {
     pub groups: Vec<Group>,
     /// Stages by number.
     pub stages: Vec<Stage>,
+    /// What passes hand on to later ones.
+    pub handed_on: Vec<HandedOn>,
     /// What was chosen and why.
     pub decisions: Vec<Decision>,
     /// The projected peak.
@@ -143,6 +158,11 @@ impl Plan {
             }
         }
         r
+    }
+
+    /// What hands an item's array on through group number `at`, if that is done for the item.
+    pub fn hands_on(&self, node: NodeId, item: u64, at: usize) -> Option<&HandedOn> {
+        self.handed_on.iter().find(|h| h.node == node && item < h.items && h.from <= at && at <= h.to)
     }
 
     /// The node behind a root.

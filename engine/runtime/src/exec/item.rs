@@ -2,7 +2,7 @@
 
 use crate::store::{ArrayReader, ArrayWriter};
 use engine_model::graph::{Kind, NodeId};
-use engine_model::plan::{Group, Plan, Root, Stage};
+use engine_model::plan::{Plan, Root, Stage};
 use ops_core::op::AnyPartial;
 use ops_core::{Axis, Block, DType, Grid, Pool, Region, Value};
 use std::collections::BTreeMap;
@@ -26,6 +26,7 @@ pub struct Kept {
 }
 
 impl Kept {
+    /// An empty array of a node that a stage keeps.
     fn new(plan: &Plan, stage: &Stage, node: NodeId, class: usize, readers: u32) -> Kept {
         let meta = plan.graph.node(node).meta(class);
         let grid = plan.grid(stage, class);
@@ -39,6 +40,11 @@ impl Kept {
         if let Some(slot) = lock(&self.blocks).get_mut(i as usize) {
             *slot = Some(Arc::new(block));
         }
+    }
+
+    /// True when block number `i` is there.
+    pub fn has(&self, i: u64) -> bool {
+        lock(&self.blocks).get(i as usize).is_some_and(Option::is_some)
     }
 
     /// The elements of a region: the kept block itself where it is just that, else a copy.
@@ -66,12 +72,22 @@ impl Kept {
         Some(Arc::new(out))
     }
 
+    /// So many stages will read it from now on.
+    fn expect_readers(&self, readers: u32) {
+        self.readers.store(readers, Ordering::Release);
+    }
+
     /// A stage that reads it is complete; frees the blocks after the last.
     pub fn release(&self) {
         if self.readers.fetch_sub(1, Ordering::AcqRel) == 1 {
             lock(&self.blocks).clear();
         }
     }
+}
+
+/// True for a kept array that group number `at` leaves to later ones: exported, or handed on for this item.
+pub fn outlives(plan: &Plan, at: usize, item: u64, node: NodeId) -> bool {
+    plan.groups[at].exports.contains(&node) || plan.hands_on(node, item, at).is_some_and(|h| at < h.to)
 }
 
 /// An output of one item, opened at its first block.
@@ -99,8 +115,16 @@ pub struct ItemData {
 }
 
 impl ItemData {
-    /// Empty containers for all that the group's stages will make of the item.
-    pub fn new(plan: &Plan, group: &Group, item: u64, class: usize) -> ItemData {
+    /// Containers for all that the stages of group number `at` will make of the item: empty, but for the arrays that
+    /// an earlier group handed on.
+    pub fn new(
+        plan: &Plan,
+        at: usize,
+        item: u64,
+        class: usize,
+        handed: impl Fn(NodeId) -> Option<Arc<Kept>>,
+    ) -> ItemData {
+        let group = &plan.groups[at];
         let mut data = ItemData {
             item,
             class,
@@ -116,9 +140,15 @@ impl ItemData {
                 match root {
                     Root::Keep(n) => {
                         let readers = group.stages.iter().filter(|s| plan.stage(**s).reads.contains(&n)).count() as u32;
-                        // An exported array outlives the item.
-                        let readers = if group.exports.contains(&n) { u32::MAX } else { readers.max(1) };
-                        data.kept.insert(n, Arc::new(Kept::new(plan, stage, n, class, readers)));
+                        let readers = if outlives(plan, at, item, n) { u32::MAX } else { readers.max(1) };
+                        let kept = match handed(n) {
+                            Some(kept) => {
+                                kept.expect_readers(readers);
+                                kept
+                            }
+                            None => Arc::new(Kept::new(plan, stage, n, class, readers)),
+                        };
+                        data.kept.insert(n, kept);
                     }
                     Root::Reduce(n) => {
                         data.partials.insert(n, Mutex::new(None));

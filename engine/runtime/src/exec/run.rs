@@ -1,7 +1,7 @@
 //! Drives a plan to its end: workers on one pool, each asking the schedule what comes next.
 
 use super::clock::{Clock, thread_cpu};
-use super::item::{ItemData, lock};
+use super::item::{ItemData, lock, outlives};
 use super::outputs::{Outputs, Written};
 use super::task::{self, Context, Done, Failed};
 use crate::bus::Bus;
@@ -245,8 +245,12 @@ impl Driver<'_> {
     }
 
     fn data(&self, shared: &mut Shared, task: &Task) -> Arc<ItemData> {
-        let group = &self.cx.plan.groups[task.group];
-        let make = || Arc::new(ItemData::new(self.cx.plan, group, task.item, task.class));
+        let handed = |n| {
+            self.cx.plan.hands_on(n, task.item, task.group)?;
+            let mut exports = self.cx.exports.write().unwrap_or_else(PoisonError::into_inner);
+            exports.remove(&(n, task.item))
+        };
+        let make = || Arc::new(ItemData::new(self.cx.plan, task.group, task.item, task.class, handed));
         shared.data.entry(task.item).or_insert_with(make).clone()
     }
 
@@ -433,10 +437,8 @@ impl Driver<'_> {
             data.abandon();
         } else {
             let mut exports = self.cx.exports.write().unwrap_or_else(PoisonError::into_inner);
-            for &n in &g.exports {
-                if let Some(kept) = data.kept.get(&n) {
-                    exports.insert((n, item), kept.clone());
-                }
+            for (&n, kept) in data.kept.iter().filter(|(n, _)| outlives(plan, group, item, **n)) {
+                exports.insert((n, item), kept.clone());
             }
         }
         let last = plan.groups[group + 1..].iter().all(|later| later.family != g.family);

@@ -30,7 +30,7 @@ pub struct Context<'a> {
     pub cpu_profile: bool,
     /// Values of collections and of what is single.
     pub values: RwLock<BTreeMap<NodeId, Value>>,
-    /// Arrays of earlier groups, by node and item.
+    /// Arrays that earlier groups left, exported or handed on, by node and item.
     pub exports: RwLock<BTreeMap<(NodeId, u64), Arc<super::item::Kept>>>,
 }
 
@@ -130,6 +130,9 @@ struct Evaluation<'a> {
 /// What its first op, source or output that failed says.
 pub fn run(cx: &Context<'_>, data: &ItemData, task: &Task) -> Result<Done, Failed> {
     let stage = cx.plan.stage(task.stage);
+    if handed_on(stage, data, task.block) {
+        return Ok(Done::default());
+    }
     let block = cx.plan.grid(stage, task.class).region(task.block);
     let eval::TaskPlan { pieces, roots } = eval::task(cx.plan, stage, task.item, task.class, &block);
     let mut e = Evaluation { cx, stage, data, made: Vec::with_capacity(pieces.len()), pieces, done: Done::default() };
@@ -141,6 +144,11 @@ pub fn run(cx: &Context<'_>, data: &ItemData, task: &Task) -> Result<Done, Faile
         e.root(root, task)?;
     }
     Ok(e.done)
+}
+
+/// True when an earlier group left all that the task would keep.
+fn handed_on(stage: &Stage, data: &ItemData, block: u64) -> bool {
+    stage.roots.iter().all(|r| matches!(r, Root::Keep(n) if data.kept.get(n).is_some_and(|k| k.has(block))))
 }
 
 impl Evaluation<'_> {

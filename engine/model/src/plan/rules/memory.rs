@@ -1,4 +1,4 @@
-//! The last rule: only refuses, or lowers the number of items in flight.
+//! Refuses a plan that does not fit, or lowers the number of items in flight.
 
 use super::decide;
 use crate::plan::{Plan, memory, print};

@@ -2,6 +2,7 @@
 
 mod cut;
 mod granule;
+mod hand_on;
 mod keep;
 mod memory;
 mod passes;
@@ -20,11 +21,16 @@ use std::collections::{BTreeMap, BTreeSet};
 /// # Errors
 /// When no choice the planner has fits the memory limit.
 pub fn make(graph: Graph, settings: Settings) -> Result<Plan, Box<Refusal>> {
-    match memory::fit(draft(graph.clone(), &settings, keep::ITEM_LIMIT)) {
-        Ok(plan) => Ok(plan),
+    let fitted = match memory::fit(draft(graph.clone(), &settings, keep::ITEM_LIMIT)) {
         // What is kept only to save time is the first thing to give up.
         Err(refusal) => memory::fit(draft(graph, &settings, 0)).map_err(|_| refusal),
-    }
+        fitted => fitted,
+    };
+    // Last: it only uses memory that all else has left.
+    fitted.map(|mut plan| {
+        hand_on::apply(&mut plan);
+        plan
+    })
 }
 
 fn draft(graph: Graph, settings: &Settings, keep_limit: u64) -> Plan {
@@ -40,6 +46,7 @@ fn draft(graph: Graph, settings: &Settings, keep_limit: u64) -> Plan {
         groups: Vec::new(),
         stages: Vec::new(),
         decisions,
+        handed_on: Vec::new(),
         memory: Default::default(),
         settings: settings.clone(),
     };
