@@ -19,8 +19,8 @@ use serde_json::{Value as Json, json};
 /// whatever blocks it is computed in: components are numbered in the order of `numbering`, without gaps.
 ///
 /// **Boundary.** Components end at the edge of the array. **Memory.** Until the last block is numbered a bit for each voxel
-/// and a word for every run of foreground and every component of a block: up to 4.3 bytes a voxel for the worst of inputs,
-/// 14 where components are numbered by blocks. Fewer than 2^32 components in all blocks.
+/// and a word for every run of foreground and every component of a block: up to 4.8 bytes a voxel for the worst of inputs,
+/// 15 where components are numbered by blocks. Fewer than 2^32 components in all blocks.
 ///
 /// **Reference.** `scipy.ndimage.label` with `generate_binary_structure(rank, connectivity)`; with
 /// `numbering: {block: B}`, `dask_image.ndmeasure.label` on chunks of `B`.
