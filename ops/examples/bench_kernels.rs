@@ -76,7 +76,7 @@ fn best(name: &str, map: &dyn Map, inputs: &[&Array], values: &[ops_core::Value]
     println!("{name:<52} {:>7.2} ns/px, assembling {:>6.2}", per(c, inputs[0]), per(a, inputs[0]));
 }
 
-/// All three nodes of `label` on noise and on blobs.
+/// Both nodes of `label` on noise and on blobs.
 fn labels(edge: u64) {
     let smooth = image(DType::Float64, |r| r.unit());
     let g = lowered("gaussian", json!({"sigma": 3.0}), &smooth);
@@ -96,19 +96,15 @@ fn labels(edge: u64) {
         for connectivity in [1, 2] {
             let g = lowered("label", json!({"connectivity": connectivity}), &mask);
             let name = format!("label {name}, connectivity {connectivity}, blocks {edge}");
-            let local = map_of(&g, "label.local");
-            best(&format!("{name} local"), local.as_ref(), &[&mask], &[], edge);
-            let (block, ..) = timed(local.as_ref(), &[&mask], &[], edge, &pool);
-            let local = Array { meta: mask.meta.with_dtype(block.dtype()), block };
             let Some(ops_core::lower::Kind::Reduce(join, _)) =
                 g.nodes().iter().find(|n| n.name == "label.join").map(|n| n.kind.clone())
             else {
                 panic!("no join")
             };
             let (time, value) =
-                (0..25).map(|_| reduced(join.as_ref(), &[&local], edge, &pool)).min_by_key(|r| r.0).expect("a run");
-            println!("{:<52} {:>7.2} ns/px", format!("{name} join"), per(time, &local));
-            best(&format!("{name} number"), map_of(&g, "label.number").as_ref(), &[&local], &[value], edge);
+                (0..25).map(|_| reduced(join.as_ref(), &[&mask], edge, &pool)).min_by_key(|r| r.0).expect("a run");
+            println!("{:<52} {:>7.2} ns/px", format!("{name} join"), per(time, &mask));
+            best(&format!("{name} number"), map_of(&g, "label.number").as_ref(), &[&mask], &[value], edge);
         }
     }
 }

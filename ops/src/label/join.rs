@@ -1,23 +1,16 @@
-//! `label.join`: which components of which blocks are one.
-//!
-//! Works on any grid, not only on that of the local labels: every pair of touching voxels is looked at once, by the
-//! block that holds the later of the two in C order.
+//! `label.join`: the runs of every block, and the number of each component of the whole array.
 
-use super::key_set::{KeySet, Ranked};
 use super::keys::{Keys, Numbering};
-use super::runs::{Neighbour, flags, neighbours};
-use ops_core::block::for_rows;
-use ops_core::{
-    Block, Boundary, DType, Element, Index, Need, Needs, OpError, Ports, Reduce, ReduceCall, Region, Value,
-    simd::vectorize,
-};
-use smallvec::smallvec;
+use super::part::Part;
+use super::placed::Placed;
+use super::runs::neighbours;
+use ops_core::{Block, DType, Element, OpError, Ports, Reduce, ReduceCall, Region, Value, block::for_rows, with_dtype};
 use std::sync::Arc;
 
-/// Pairs that are collected before duplicates and detours are taken out.
-const PAIRS: usize = 4096;
+/// Bytes of parts that any array may take, however small its blocks.
+const SLACK: u64 = 1 << 20;
 
-/// Collects the components that start in each block and those that touch across blocks.
+/// Finds the components of each block and joins those that touch across blocks.
 #[derive(Debug, Clone)]
 pub(crate) struct Join {
     pub(crate) connectivity: u64,
@@ -25,80 +18,21 @@ pub(crate) struct Join {
     pub(crate) dtype: DType,
 }
 
-/// The components of the blocks seen so far.
+/// The blocks seen so far.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    starts: KeySet,
-    /// Keys of components that touch.
-    pairs: Vec<(u64, u64)>,
-    /// Length of `pairs` after which it is compressed.
-    compress_at: usize,
-    /// More pairs than the state may hold.
+    parts: Vec<Part>,
+    bytes: u64,
+    /// More bytes than the state may hold.
     overflow: bool,
 }
 
-/// The joined components of an array: the number of each key.
+/// The joined components of an array.
 #[derive(Debug)]
 pub(crate) struct Joined {
-    /// The smallest key of every component.
-    first: Ranked,
-    /// Keys that are not the smallest of their component, sorted, and that smallest.
-    others: Vec<(u64, u64)>,
-}
-
-impl Joined {
-    /// The number of the component that a block gave this key, from 1.
-    pub(crate) fn number(&self, key: u64) -> Option<u64> {
-        let rank = self.first.rank(key).or_else(|| {
-            let at = self.others.binary_search_by_key(&key, |p| p.0).ok()?;
-            self.first.rank(self.others[at].1)
-        });
-        rank.map(|r| r + 1)
-    }
-}
-
-/// Keys that are not the smallest of their component: a sorted list with that smallest of each.
-fn forest(pairs: &[(u64, u64)]) -> Vec<(u64, u64)> {
-    let mut keys: Vec<u64> = pairs.iter().flat_map(|p| [p.0, p.1]).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    let at = |k: u64| keys.partition_point(|&x| x < k);
-    let mut parent: Vec<usize> = (0..keys.len()).collect();
-    let root = |parent: &mut Vec<usize>, mut i: usize| {
-        while parent[i] != i {
-            parent[i] = parent[parent[i]];
-            i = parent[i];
-        }
-        i
-    };
-    for &(a, b) in pairs {
-        let (a, b) = (root(&mut parent, at(a)), root(&mut parent, at(b)));
-        parent[a.max(b)] = a.min(b);
-    }
-    (0..keys.len())
-        .filter_map(|i| {
-            let r = root(&mut parent, i);
-            (r != i).then(|| (keys[i], keys[r]))
-        })
-        .collect()
-}
-
-impl Seen {
-    fn compress(&mut self, limit: usize) {
-        if self.pairs.len() > self.compress_at {
-            self.pairs = forest(&self.pairs);
-            self.compress_at = PAIRS.max(2 * self.pairs.len());
-            if self.pairs.len() > limit {
-                self.overflow = true;
-                self.pairs = Vec::new();
-            }
-        }
-    }
-}
-
-/// How many components the state may know to be the same as another: see [`Join::state_bytes`].
-fn limit(volume: u64) -> usize {
-    (volume / 128 + (1 << 14)) as usize
+    parts: Placed,
+    /// The number of each component of each part, one part after the other.
+    numbers: Vec<u32>,
 }
 
 /// The largest number an unsigned dtype holds.
@@ -107,78 +41,94 @@ fn largest(dtype: DType) -> u64 {
 }
 
 impl Join {
-    fn near(&self, rank: usize) -> Vec<Neighbour> {
-        let mut v = neighbours(rank, self.connectivity as usize);
-        v.push(Neighbour { step: vec![0; rank.saturating_sub(1)], diagonal: false });
-        v
+    /// True when the order of components is not that in which their first runs are found.
+    fn keyed(&self, ports: &Ports) -> bool {
+        !Keys::new(&ports.meta(0).shape, &self.numbering).is_raster()
+    }
+
+    fn find<T: Element>(&self, call: &ReduceCall<'_>, block: &Block) -> Result<Part, OpError> {
+        let (meta, region) = (call.ports.meta(0), call.region);
+        let near = neighbours(meta.rank(), self.connectivity as usize);
+        let keys = Keys::new(&meta.shape, &self.numbering);
+        let keys = (!keys.is_raster()).then_some(&keys);
+        Part::find(block.as_slice::<T>(), region, &near, keys, call.pool).ok_or_else(|| {
+            let m = format!("expected blocks of at most 2^32 runs of voxels, found {region}");
+            OpError::Data(format!("{m}: use smaller blocks"))
+        })
+    }
+}
+
+impl Seen {
+    fn check(&mut self, limit: u64) {
+        if self.bytes > limit {
+            self.overflow = true;
+            self.parts = Vec::new();
+        }
     }
 }
 
 impl Reduce for Join {
     type Partial = Seen;
 
-    fn needs(&self, ports: &Ports, block: &Region) -> Needs {
-        let rank = ports.meta(0).rank();
-        let low: Index = smallvec![1; rank];
-        let mut high: Index = smallvec![i64::from(self.connectivity > 1); rank];
-        high.iter_mut().take(1).for_each(|h| *h = 0);
-        smallvec![Need { input: 0, item: 0, region: block.grow(&low, &high), boundary: Boundary::Clip }]
-    }
-
     fn start(&self, _: &Ports) -> Seen {
-        Seen { compress_at: PAIRS, ..Seen::default() }
+        Seen::default()
     }
 
     fn add(&self, call: &ReduceCall<'_>, seen: &mut Seen) -> Result<(), OpError> {
-        let meta = call.ports.meta(0);
-        let keys = Keys::new(&meta.shape, &self.numbering);
-        let (block, near) = (call.blocks[0], self.near(meta.rank()));
-        let limit = limit(meta.volume());
-        match block.dtype() {
-            DType::UInt32 => scan::<u32>(block, call.region, &keys, &near, seen, limit),
-            DType::UInt64 => scan::<u64>(block, call.region, &keys, &near, seen, limit),
-            other => return Err(OpError::Internal(format!("local labels of dtype {other}"))),
+        if call.region.is_empty() {
+            return Ok(());
         }
+        let block = call.blocks[0];
+        let part = with_dtype!(block.dtype(), T => self.find::<T>(call, block))?;
+        // What finishing takes for each component: its number, a bit, and for keys a second copy and their order.
+        let more = if self.keyed(call.ports) { 16 } else { 4 };
+        seen.bytes += part.bytes() + part.count() as u64 * more + part.count().div_ceil(8) as u64;
+        seen.parts.push(part);
+        seen.check(self.state_bytes(call.ports));
         Ok(())
     }
 
     fn merge(&self, into: &mut Seen, other: Seen) {
-        into.starts.merge(other.starts);
+        into.bytes += other.bytes;
         into.overflow |= other.overflow;
-        into.pairs.extend(other.pairs);
-        into.compress(usize::MAX);
+        into.parts.extend(other.parts);
+        if into.overflow {
+            into.parts = Vec::new();
+        }
     }
 
     fn finish(&self, mut seen: Seen, _: &[Value], ports: &Ports) -> Result<Value, OpError> {
-        seen.compress_at = 0;
-        seen.compress(limit(ports.meta(0).volume()));
+        seen.check(self.state_bytes(ports));
         if seen.overflow {
-            let m = "more labels touch across blocks than the memory set aside for joining them";
+            let m = "more runs and components in small blocks than the memory set aside for them";
             return Err(OpError::Data(format!("{m}: use larger blocks")));
         }
-        for (key, _) in &seen.pairs {
-            seen.starts.remove(*key);
-        }
-        let joined = Joined { first: seen.starts.ranked(), others: seen.pairs };
-        let (count, most) = (joined.first.count(), largest(self.dtype));
+        let shape = &ports.meta(0).shape;
+        let mut parts = Placed::new(shape, seen.parts)?;
+        let mut numbers = parts.forest(self.connectivity as usize)?;
+        let count = if self.keyed(ports) { by_key(&mut parts, &mut numbers) } else { by_row(&parts, &mut numbers) };
+        let most = largest(self.dtype);
         if count > most {
             let m = format!("expected at most {most} labels for dtype {}, found {count}", self.dtype);
             return Err(OpError::Data(format!("{m}: choose a wider `dtype`")));
         }
-        Ok(Value::State(Arc::new(joined)))
+        Ok(Value::State(Arc::new(Joined { parts, numbers })))
     }
 
-    /// A bit and a quarter for each voxel, and the pairs: at most one for every 128 voxels and 16,384 more, each counted
-    /// five times for what compressing takes. Blocks of 256 x 256 or of 64 x 64 x 64 of noise stay below that; finer ones
-    /// may not, and are refused.
+    /// For the worst of inputs, every second voxel a component, 4.8 bytes a voxel, and 15 where components
+    /// are numbered by blocks. Rows of blocks of 128 voxels and more stay below that; shorter ones of a large array may
+    /// not, and are refused.
     fn state_bytes(&self, ports: &Ports) -> u64 {
-        let volume = ports.meta(0).volume();
-        KeySet::bytes_bound(volume).saturating_add(80 * limit(volume) as u64)
+        let meta = ports.meta(0);
+        let len = meta.shape.last().copied().unwrap_or(0);
+        let (rows, pieces) = (meta.volume().checked_div(len).unwrap_or(0), len.div_ceil(128));
+        let (words, runs) = (len.div_ceil(64) + pieces, len.div_ceil(2) + pieces);
+        let each = if self.keyed(ports) { 4 + 8 + 17 } else { 4 + 5 };
+        SLACK.saturating_add(rows.saturating_mul(8 * words + each * runs + 16 * pieces))
     }
 
     fn partial_bytes(&self, ports: &Ports, block: &Region) -> u64 {
-        let most = block.volume().min(limit(ports.meta(0).volume()) as u64);
-        block.volume().saturating_mul(12).saturating_add(80 * most).saturating_add(40 * PAIRS as u64)
+        Part::bytes_bound(block, self.keyed(ports))
     }
 
     fn nanos_per_element(&self) -> f32 {
@@ -186,112 +136,147 @@ impl Reduce for Join {
     }
 }
 
-fn scan<K: Element>(block: &Block, region: &Region, keys: &Keys, near: &[Neighbour], seen: &mut Seen, limit: usize) {
-    if region.is_empty() {
-        return;
-    }
-    let (given, strides, data) = (block.region().clone(), block.region().strides(), block.as_slice::<K>());
-    let last = region.rank() - 1;
-    let len = region.len(last) as usize;
-    let position = |at: &[i64]| -> usize { (0..=last).map(|a| (at[a] - given.lo[a]) as usize * strides[a]).sum() };
-    let mut found = Vec::new();
-    for_rows(region, |at| {
-        let from = position(at);
-        let row = &data[from..from + len];
-        keys.stretches(at, len, |offset, n, key| starts(&row[offset..offset + n], key, &mut found));
-        let mut other = Index::from_slice(at);
-        for n in near {
-            (0..last).for_each(|a| other[a] = at[a] + n.step[a]);
-            if !(0..last).all(|a| given.lo[a] <= other[a] && other[a] < given.hi[a]) {
+/// Numbers components in the order of their first voxels; how many there are. Takes a flat forest.
+fn by_row(parts: &Placed, numbers: &mut [u32]) -> u64 {
+    let (mut count, mut known) = (0u32, vec![0u64; numbers.len().div_ceil(64)]);
+    parts.each_row(|part, base, row| {
+        for i in part.starting(row) {
+            let i = (base + i) as usize;
+            let bit = |i: usize| 1u64 << (i % 64);
+            if known[i / 64] & bit(i) != 0 {
                 continue;
             }
-            let same_row = n.step.iter().all(|&s| s == 0);
-            let sides: &[i64] = if same_row {
-                &[-1]
-            } else if n.diagonal {
-                &[-1, 0, 1]
-            } else {
-                &[0]
-            };
-            for &dx in sides {
-                // Columns whose neighbour lies inside the block.
-                let lo = (given.lo[last] - dx - at[last]).max(0) as usize;
-                let hi = (given.hi[last] - dx - at[last]).clamp(0, len as i64) as usize;
-                if lo < hi {
-                    other[last] = at[last] + lo as i64 + dx;
-                    let p = position(&other);
-                    touching(&row[lo..hi], &data[p..p + hi - lo], &mut seen.pairs);
-                }
+            // The first of its component where it joins none: its own root.
+            let root = numbers[i] as usize;
+            if known[root / 64] & bit(root) == 0 {
+                count += 1;
+                numbers[root] = count;
+                known[root / 64] |= bit(root);
             }
+            numbers[i] = numbers[root];
+            known[i / 64] |= bit(i);
         }
-        seen.compress(limit);
     });
-    if !found.is_sorted() {
-        found.sort_unstable();
+    u64::from(count)
+}
+
+/// Numbers components in the order of their smallest keys; how many there are. Takes a flat forest.
+fn by_key(parts: &mut Placed, numbers: &mut [u32]) -> u64 {
+    let mut keys = parts.take_keys();
+    for (i, &root) in numbers.iter().enumerate() {
+        keys[root as usize] = keys[root as usize].min(keys[i]);
     }
-    seen.starts.insert_all(&found);
+    let mut order: Vec<u32> = (0..).zip(&*numbers).filter(|(i, root)| i == *root).map(|(i, _)| i).collect();
+    order.sort_unstable_by_key(|&i| keys[i as usize]);
+    for (number, &root) in (1..).zip(&order) {
+        keys[root as usize] = number;
+    }
+    numbers.iter_mut().for_each(|n| *n = keys[*n as usize] as u32);
+    order.len() as u64
 }
 
-/// The keys of components that start in a stretch of voxels: those whose local label is one more than the voxel's key.
-fn starts<K: Element>(row: &[K], key: u64, found: &mut Vec<u64>) {
-    vectorize(
-        #[inline(always)]
-        || {
-            let (chunks, rest) = row.as_chunks::<64>();
-            let mut own = [K::default(); 64];
-            for (c, chunk) in chunks.iter().enumerate() {
-                let first = key + 64 * c as u64;
-                for (i, own) in own.iter_mut().enumerate() {
-                    *own = K::from_order_key(first + 1 + i as u64);
-                }
-                let mut word = flags(chunk, &own, |a, b| a == b);
-                while word != 0 {
-                    found.push(first + u64::from(word.trailing_zeros()));
-                    word &= word - 1;
-                }
-            }
-            let first = key + (row.len() - rest.len()) as u64;
-            found.extend((first..).zip(rest).filter(|(k, v)| v.order_key() == k + 1).map(|(k, _)| k));
-        },
-    );
-}
-
-/// The pairs of different local labels of voxels that stand opposite.
-fn touching<K: Element>(a: &[K], b: &[K], pairs: &mut Vec<(u64, u64)>) {
-    let zero = K::default();
-    let mut push = |x: K, y: K| {
-        if x != y && x != zero && y != zero {
-            let pair = (x.order_key() - 1, y.order_key() - 1);
-            if pairs.last() != Some(&pair) {
-                pairs.push(pair);
-            }
-        }
-    };
-    vectorize(
-        #[inline(always)]
-        || {
-            let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<64>(), b.as_chunks::<64>());
-            for (a, b) in a.iter().zip(b) {
-                let mut any = false;
-                for i in 0..64 {
-                    any |= (a[i] != b[i]) & (a[i] != zero) & (b[i] != zero);
-                }
-                if any {
-                    (0..64).for_each(|i| push(a[i], b[i]));
-                }
-            }
-            a_rest.iter().zip(b_rest).for_each(|(x, y)| push(*x, *y));
-        },
-    );
+impl Joined {
+    /// Writes the numbers of a region's voxels. `false` when a voxel lies in no part.
+    pub(crate) fn paint<O: Element>(&self, region: &Region, out: &mut [O]) -> bool {
+        let last = region.rank() - 1;
+        let (strides, mut painted) = (region.strides(), 0);
+        self.parts.touching(region, |part, base| {
+            let common = part.region.intersect(region);
+            let whole = common == *region;
+            let numbers = &self.numbers[base as usize..base as usize + part.count()];
+            let from = (common.lo[last] - part.region.lo[last]) as usize;
+            let (part_strides, len) = (part.region.strides(), common.len(last) as usize);
+            painted += common.volume();
+            ops_core::simd::vectorize(
+                #[inline(always)]
+                || {
+                    for_rows(&common, |at| {
+                        let place = |r: &Region, strides: &[usize]| -> usize {
+                            (0..at.len()).map(|a| (at[a] - r.lo[a]) as usize * strides[a]).sum()
+                        };
+                        let start = place(region, &strides);
+                        let row = place(&part.region, &part_strides) / part.region.len(last) as usize;
+                        // Beyond the row lies what is written later only if no other part is.
+                        let end = if whole { out.len() } else { start + len };
+                        part.paint(row, (from, from + len), numbers, &mut out[start..end]);
+                    });
+                },
+            );
+        });
+        painted == region.volume()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ops_core::{ArrayMeta, Axes, Grid, Index, Pool};
 
+    /// Rows of several words, cut at and beside their ends, and painted from where no block begins.
     #[test]
-    fn a_forest_points_at_the_smallest() {
-        assert_eq!(forest(&[(9, 7), (7, 3), (20, 21), (9, 3)]), [(7, 3), (9, 3), (21, 20)]);
-        assert_eq!(forest(&[]), []);
+    fn wide_rows_are_joined_just_where_voxels_touch() {
+        let meta = ArrayMeta::new(&[3, 5, 203], DType::UInt8, Axes::parse("zyx").unwrap());
+        let (ports, pool, n) = (Ports::plain(std::slice::from_ref(&meta)), Pool::filled(0x81), 3 * 5 * 203);
+        let mut state = 1u64;
+        let mut random = |below: u64| {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 33) % below
+        };
+        for round in 0..24 {
+            let connectivity = 1 + round % 3;
+            let mask: Vec<u8> = (0..n).map(|_| u8::from(random(10) < [5, 3, 2][round % 3])).collect();
+            let mask = Block::from_slice(meta.region(), &mask);
+            let join =
+                Join { connectivity: connectivity as u64, numbering: Numbering::default(), dtype: DType::UInt32 };
+            let extents = [1 + random(3), 1 + random(5), [203, 64, 128, 63, 65, 1 + random(203)][round % 6]];
+            let (grid, mut root) = (Grid::new(&meta.shape, &extents), join.start(&ports));
+            for i in (0..grid.count()).rev() {
+                let (region, mut seen) = (grid.region(i), join.start(&ports));
+                let blocks = [&mask.cut(&pool, &region)];
+                let call = ReduceCall { ports: &ports, region: &region, blocks: &blocks, values: &[], pool: &pool };
+                join.add(&call, &mut seen).unwrap();
+                join.merge(&mut root, seen);
+            }
+            let joined = join.finish(root, &[], &ports).unwrap();
+            let joined = joined.as_state::<Joined>().unwrap();
+            let want = flooded(mask.as_slice(), connectivity);
+            let mut whole = vec![7u32; n];
+            assert!(joined.paint(&meta.region(), &mut whole));
+            assert_eq!(whole, want, "connectivity {connectivity}, blocks {extents:?}");
+            for _ in 0..20 {
+                let lo: Index = meta.shape.iter().map(|&n| random(n) as i64).collect();
+                let hi: Index =
+                    (0..3).map(|a| lo[a] + 1 + random((meta.shape[a] as i64 - lo[a]) as u64) as i64).collect();
+                let region = Region::new(lo, hi);
+                let mut got = vec![7u32; region.volume() as usize];
+                assert!(joined.paint(&region, &mut got));
+                let want = Block::from_slice(meta.region(), &want).cut(&pool, &region);
+                assert_eq!(got, want.as_slice::<u32>(), "{region} of blocks {extents:?}");
+            }
+        }
+    }
+
+    fn flooded(mask: &[u8], connectivity: usize) -> Vec<u32> {
+        let at = |i: usize| [i / 1015, i / 203 % 5, i % 203];
+        let (mut out, mut count) = (vec![0u32; mask.len()], 0);
+        for first in 0..mask.len() {
+            if mask[first] == 0 || out[first] != 0 {
+                continue;
+            }
+            count += 1;
+            out[first] = count;
+            let mut open = vec![first];
+            while let Some(i) = open.pop() {
+                for j in (0..mask.len()).filter(|&j| mask[j] != 0) {
+                    let far = at(i).iter().zip(at(j)).map(|(a, b)| a.abs_diff(b)).collect::<Vec<_>>();
+                    let near = far.iter().all(|&d| d < 2) && far.iter().sum::<usize>() <= connectivity;
+                    if near && out[j] == 0 {
+                        out[j] = count;
+                        open.push(j);
+                    }
+                }
+            }
+        }
+        out
     }
 }

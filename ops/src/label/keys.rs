@@ -1,6 +1,5 @@
 //! The order in which labels are numbered: every voxel has a key, a component the smallest key of its voxels.
 
-use ops_core::Index;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -54,21 +53,6 @@ impl Keys {
         }
         before + inside
     }
-
-    /// Calls `f(offset, length, key)` for each stretch of a row along which keys count up by one.
-    pub(crate) fn stretches(&self, row: &[i64], len: usize, mut f: impl FnMut(usize, usize, u64)) {
-        let last = self.shape.len() - 1;
-        let (b, first) = (self.block[last].max(1), row[last] as u64);
-        let mut at = Index::from_slice(row);
-        let mut done = 0usize;
-        while done < len {
-            let x = first + done as u64;
-            let n = ((x / b + 1) * b - x).min((len - done) as u64) as usize;
-            at[last] = x as i64;
-            f(done, n, self.of(&at));
-            done += n;
-        }
-    }
 }
 
 #[cfg(test)]
@@ -82,11 +66,14 @@ mod tests {
             let grid = ops_core::Grid::new(&shape, &block);
             let mut next = 0;
             for i in 0..grid.count() {
-                ops_core::block::for_rows(&grid.region(i), |row| {
-                    keys.stretches(row, grid.region(i).len(shape.len() - 1) as usize, |_, n, key| {
-                        assert_eq!(key, next);
-                        next += n as u64;
-                    });
+                let region = grid.region(i);
+                ops_core::block::for_rows(&region, |row| {
+                    let mut at = ops_core::Index::from_slice(row);
+                    for x in region.lo[shape.len() - 1]..region.hi[shape.len() - 1] {
+                        at[shape.len() - 1] = x;
+                        assert_eq!(keys.of(&at), next);
+                        next += 1;
+                    }
                 });
             }
             assert_eq!(next, shape.iter().product::<u64>());

@@ -16,7 +16,7 @@ pub mod memory;
 pub mod print;
 pub mod rules;
 
-use crate::graph::{Graph, InputId, NodeId};
+use crate::graph::{Graph, InputId, Kind, NodeId};
 use ops_core::{Axis, Grid, Region};
 use smallvec::SmallVec;
 
@@ -212,6 +212,19 @@ impl Plan {
         }
         names.join("+")
     }
+}
+
+/// The arrays whose elements a node reads: a map may need no more of an input than its metadata.
+pub(crate) fn read_by(graph: &Graph, id: NodeId) -> impl Iterator<Item = NodeId> + '_ {
+    let n = graph.node(id);
+    let reads = move |input: usize| match &n.kind {
+        Kind::Map(op) => (0..graph.classes(n.family)).any(|c| {
+            let needs = op.needs(&graph.ports(id, c), &n.meta(c).region());
+            needs.iter().any(|need| need.input == input)
+        }),
+        _ => true,
+    };
+    n.arrays.iter().enumerate().filter(move |(input, _)| reads(*input)).map(|(_, &a)| a)
 }
 
 /// The array a root is cut along: for a reduction its first input.

@@ -3,7 +3,7 @@
 use super::{Kept, Pass};
 use crate::catalog::Access;
 use crate::graph::{Kind, NodeId};
-use crate::plan::{Plan, Root, Stage, StageId, root_array};
+use crate::plan::{Plan, Root, Stage, StageId, read_by, root_array};
 use ops_core::Axis;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -75,7 +75,7 @@ fn stage(plan: &Plan, pass: &Pass, kept: &Kept, level: u32, mut roots: Vec<Root>
         }
         let n = plan.graph.node(id);
         nodes.insert(id);
-        todo.extend(&n.arrays);
+        todo.extend(read_by(&plan.graph, id));
         values.extend(n.values.iter().copied());
     }
     let domain = root_array(&plan.graph, roots[0]);

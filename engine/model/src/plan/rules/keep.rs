@@ -7,7 +7,7 @@
 use super::{Kept, Pass, decide};
 use crate::catalog::Access;
 use crate::graph::{Kind, NodeId};
-use crate::plan::{Plan, Root};
+use crate::plan::{Plan, Root, read_by};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An array of more bytes an item is not kept merely to save time.
@@ -48,7 +48,7 @@ pub(super) fn apply(plan: &mut Plan, pass: &Pass, limit: u64) -> Kept {
             at = BTreeSet::from([first]);
             kept.insert(id, first);
         }
-        for &a in &plan.graph.node(id).arrays {
+        for a in read_by(&plan.graph, id) {
             uses.entry(a).or_default().extend(&at);
         }
     }
@@ -141,11 +141,9 @@ fn chain_nanos(plan: &Plan, pass: &Pass, id: NodeId, must: &BTreeMap<NodeId, &'s
         Kind::Map(m) | Kind::Join(m) => m.nanos_per_element(),
         Kind::Reduce(..) => 0.0,
     };
-    let inputs: f32 = n
-        .arrays
-        .iter()
+    let inputs: f32 = read_by(&plan.graph, id)
         .filter(|a| !must.contains_key(a) && !pass.imports.contains(a))
-        .map(|&a| {
+        .map(|a| {
             let elements = plan.graph.node(a).metas[0].volume() as f32 / n.metas[0].volume().max(1) as f32;
             chain_nanos(plan, pass, a, must) * elements
         })
