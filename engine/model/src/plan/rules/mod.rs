@@ -23,7 +23,10 @@ pub fn make(graph: Graph, settings: Settings) -> Result<Plan, Box<Refusal>> {
     match memory::fit(draft(graph.clone(), &settings, keep::ITEM_LIMIT)) {
         Ok(plan) => Ok(plan),
         // What is kept only to save time is the first thing to give up.
-        Err(refusal) => memory::fit(draft(graph, &settings, 0)).map_err(|_| refusal),
+        Err(with) => memory::fit(draft(graph.clone(), &settings, 0)).map_err(|without| {
+            let less = if without.memory.projected < with.memory.projected { without } else { with };
+            Box::new(memory::refuse(&graph, *less))
+        }),
     }
 }
 
