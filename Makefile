@@ -11,13 +11,14 @@ REQUIREMENTS := tests/requirements.txt
 # The ops come into their crate through ops/build.rs, where `cargo fmt` does not find them.
 OPS := $(wildcard ops/src/*/*.rs)
 
-.PHONY: check fmt lint test doc workflows python
+.PHONY: check fmt lint test doc workflows python fuzz
 
 check: fmt lint test doc workflows
 
 fmt:
 	$(CARGO) fmt --all --check
 	rustfmt --check --edition 2024 $(OPS)
+	cd fuzz && $(CARGO) fmt --check
 
 # What ships first; then tests and examples too, which may unwrap and panic.
 lint:
@@ -46,6 +47,21 @@ workflows:
 	mkdir -p $(TARGET)/check
 	$(ENGINE) run workflows/bcss.yaml --progress none --out $(TARGET)/check/bcss
 	$(ENGINE) run workflows/astronaut.yaml --progress none --out $(TARGET)/check/astronaut
+
+# Coverage-guided fuzzing, $(FUZZ_SECONDS) seconds for each target. Needs a nightly compiler and cargo-fuzz; not part of
+# `check`, whose tests run the same targets on the seeds and on mutations of them. What is found lies in fuzz/artifacts.
+FUZZ ?= workflow params terms png jpeg tiff
+FUZZ_SECONDS ?= 600
+NIGHTLY ?= $(CARGO) +nightly
+
+fuzz:
+	@for target in $(FUZZ); do \
+	  words=$$target; case $$target in params|terms) words=workflow;; esac; \
+	  mkdir -p fuzz/corpus/$$target; \
+	  ASAN_OPTIONS=quarantine_size_mb=16 $(NIGHTLY) fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+	    -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=512 -max_len=16384 -dict=fuzz/dictionaries/$$words.dict \
+	    -print_final_stats=1 || exit 1; \
+	done
 
 python: $(VENV)/complete
 

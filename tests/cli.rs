@@ -236,12 +236,52 @@ fn with_keep_going_the_corrupt_image_alone_is_missing() {
     }
     let text = stderr(&run.output);
     assert!(text.contains("item:   corrupt") && text.contains("corrupt.png"), "{text}");
+    assert!(text.contains("the run goes on without it") && !text.contains("--keep-going"), "{text}");
     loadable(&run.dir());
     // The others are what they would be without it: the collection's extrema come from them alone.
     std::fs::remove_file(dir.path().join("in/corrupt.png")).unwrap();
     let without = Run::ok(&support::workflow("bcss.yaml"), &["--set", &images]);
     let results = |run: &Run| support::tree::digests(&run.dir().join("Results"));
     assert_eq!(results(&run), results(&without));
+}
+
+#[test]
+fn an_output_that_joins_a_failed_item_is_named_as_missing() {
+    let dir = support::temp();
+    with_corrupt(&dir.path().join("in"));
+    let path = dir.path().join("join.yaml");
+    std::fs::write(
+        &path,
+        "version: 1\ninputs:\n  image: {foreach: \"in/*.png\", channels: rgb}\nsteps:\n  \
+         all: {op: stack, input: image, with: {axis: z}}\n  gray: {op: grayscale, input: image}\noutputs:\n  \
+         All: {from: all, format: zarr}\n  Gray: {from: gray, format: png}\n",
+    )
+    .unwrap();
+    let run = Run::with(&path, &["--keep-going"], &[]).expect_code(5);
+    let text = stderr(&run.output);
+    for part in ["error: output `All` is not written", "every item of `image` is needed for it", "item:   corrupt"] {
+        assert!(text.contains(part), "`{part}` in {text}");
+    }
+    assert_eq!(run.summary()["missing"], serde_json::json!(["All"]));
+    assert!(run.results("Gray/no-tissue.png").exists() && !run.results("All.zarr").exists());
+    let mut again = support::engine();
+    let plain = again.arg("run").arg(&path).args(["--keep-going", "--progress", "none"]).arg("--out");
+    let plain = plain.arg(dir.path().join("again")).output().unwrap();
+    assert!(stdout(&plain).contains("1 task failed, 1 item left out"), "{}", stdout(&plain));
+}
+
+#[test]
+fn a_run_directory_that_can_not_be_made_is_named() {
+    let dir = support::temp();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    for out in [file.clone(), file.join("below")] {
+        let mut command = support::engine();
+        let o = command.arg("run").arg(support::workflow("astronaut.yaml")).arg("--out").arg(&out).output().unwrap();
+        assert_eq!(code(&o), Some(2));
+        let text = stderr(&o);
+        assert!(text.contains(&format!("can't make the run directory `{}`: ", out.display())), "{text}");
+    }
 }
 
 /// Every YAML file of the record can be read.

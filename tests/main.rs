@@ -9,6 +9,7 @@ mod bytes;
 mod cli;
 mod crates;
 mod faults;
+mod fuzz;
 mod memory;
 mod oracles;
 mod overhead;

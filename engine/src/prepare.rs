@@ -143,7 +143,7 @@ fn settings(workflow: &Workflow, args: &ProfileArgs, sources: &Sources) -> (Sett
 pub fn plan(graph: Graph, settings: Settings, span: Span) -> Result<Plan, Box<(Plan, Diagnostic)>> {
     rules::make(graph, settings).map_err(|refusal| {
         let d = Diagnostic::new("E0801", span, refusal.to_string())
-            .note(format!("most of it is {}", refusal.offender))
+            .note(refusal.largest.clone())
             .help(refusal.help.clone());
         Box::new((refusal.plan, d))
     })

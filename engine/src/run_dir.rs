@@ -16,21 +16,22 @@ impl RunDir {
     /// absent or empty.
     ///
     /// # Errors
-    /// When it can't be made, or `out` is not empty.
-    pub fn create(out: Option<&Path>) -> io::Result<RunDir> {
+    /// In words, with the path: it can't be made, or `out` is not empty.
+    pub fn create(out: Option<&Path>) -> Result<RunDir, String> {
         let root = match out {
             Some(out) => {
-                fs::create_dir_all(out)?;
-                if fs::read_dir(out)?.next().is_some() {
-                    let message = format!("`{}` is not empty; name a fresh directory with --out", out.display());
-                    return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
+                fs::create_dir_all(out).map_err(|e| named(out, &e))?;
+                if fs::read_dir(out).map_err(|e| named(out, &e))?.next().is_some() {
+                    return Err(format!("`{}` is not empty; name a fresh directory with --out", out.display()));
                 }
                 out.to_path_buf()
             }
             None => fresh()?,
         };
-        fs::create_dir(root.join("Reports"))?;
-        fs::create_dir(root.join("Results"))?;
+        for part in ["Reports", "Results"] {
+            let path = root.join(part);
+            fs::create_dir(&path).map_err(|e| named(&path, &e))?;
+        }
         Ok(RunDir { root })
     }
 
@@ -45,15 +46,22 @@ impl RunDir {
     }
 }
 
-fn fresh() -> io::Result<PathBuf> {
+fn named(path: &Path, e: &io::Error) -> String {
+    format!("can't make the run directory `{}`: {e}; name another with --out", path.display())
+}
+
+fn fresh() -> Result<PathBuf, String> {
     let base = jiff::Zoned::now().strftime("%Y%m%d-%H%M%S-RUN").to_string();
     for n in 1u32.. {
         let name = if n == 1 { base.clone() } else { format!("{base}-{n}") };
         match fs::create_dir(&name) {
             Ok(()) => return Ok(PathBuf::from(name)),
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(e),
+            Err(e) => {
+                let here = std::env::current_dir().unwrap_or_default();
+                return Err(named(&here.join(name), &e));
+            }
         }
     }
-    Err(io::Error::other("no free name for a run directory"))
+    Err(format!("no free name for a run directory such as `{base}`; name one with --out"))
 }

@@ -80,7 +80,7 @@ pub fn execute(request: Request<'_>) -> Result<Ran, u8> {
         exit::IMPOSSIBLE
     })?;
     let dir = RunDir::create(request.out).map_err(|e| {
-        eprintln!("error: can't make the run directory: {e}");
+        eprintln!("error: {e}");
         exit::USAGE
     })?;
     let cpu_profile = request.settings.profile == ProfileClock::Cpu;

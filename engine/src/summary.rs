@@ -1,6 +1,7 @@
 //! What a run prints when it ends: for a person, or as one line of JSON.
 
 use crate::running::Ran;
+use engine_model::diag::count;
 use engine_model::plan::print::bytes;
 use engine_runtime::event::{Cause, Failure};
 use engine_runtime::host;
@@ -26,7 +27,13 @@ pub fn failures(ran: &Ran) {
     }
     let more = ran.outcome.failures.len().saturating_sub(SHOW);
     if more > 0 {
-        eprintln!("and {more} more failures, listed in {}", ran.dir.reports().join("task_stream.yaml").display());
+        let listed = ran.dir.reports().join("task_stream.yaml");
+        eprintln!("and {}, listed in {}", count(more as u64, "more failure"), listed.display());
+    }
+    for (output, inputs) in &ran.outcome.missing {
+        eprintln!("error: output `{output}` is not written");
+        eprintln!("  cause:  every item of {inputs} is needed for it, and some failed");
+        eprintln!("  next:   replace the failed items, or take them out of the input, then run again");
     }
 }
 
@@ -46,6 +53,7 @@ pub fn document(ran: &Ran) -> serde_json::Value {
         "bytes_read": o.bytes_read,
         "bytes_written": o.bytes_written,
         "outputs": o.outputs,
+        "missing": o.missing.iter().map(|(output, _)| output).collect::<Vec<_>>(),
     })
 }
 
@@ -69,6 +77,9 @@ fn failure(f: &Failure) {
     }
     eprintln!("  cause:  {cause}");
     match (f.cause, &f.path, &f.item) {
+        (Cause::BadData, Some(path), Some(_)) if f.left_out => {
+            eprintln!("  next:   the run goes on without it; replace `{}` to have its results too", path.display());
+        }
         (Cause::BadData, Some(path), Some(_)) => {
             eprintln!("  next:   replace or remove `{}`, or leave such items out with --keep-going", path.display());
         }
@@ -87,19 +98,18 @@ fn text(ran: &Ran) {
         engine_runtime::event::RunStatus::Interrupted => "interrupted",
     };
     println!(
-        "{status} in {:.2} s: {} tasks, {} read, {} written",
+        "{status} in {:.2} s: {}, {} read, {} written",
         ran.wall,
-        o.tasks_ok,
+        count(o.tasks_ok, "task"),
         bytes(o.bytes_read),
         bytes(o.bytes_written)
     );
     if o.items_failed > 0 || o.tasks_failed > 0 {
-        println!("  {} tasks failed, {} items left out", o.tasks_failed, o.items_failed);
+        println!("  {} failed, {} left out", count(o.tasks_failed, "task"), count(o.items_failed, "item"));
     }
     println!("  memory {} of {} projected", bytes(host::peak_rss()), bytes(ran.plan.memory.projected));
     for w in &o.outputs {
-        let entries = if w.entries == 1 { "1 file".to_owned() } else { format!("{} files", w.entries) };
-        println!("  {:16} {entries}, {} in {}", w.name, bytes(w.bytes), w.path.display());
+        println!("  {:16} {}, {} in {}", w.name, count(w.entries, "file"), bytes(w.bytes), w.path.display());
     }
     println!("  record in {}", ran.dir.reports().display());
 }

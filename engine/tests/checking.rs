@@ -153,20 +153,18 @@ fn a_reader_that_leaves_early_is_no_error() {
     assert_eq!((o.status.code(), stderr(&o).as_str()), (Some(0), ""));
 }
 
-/// What needs files or shapes: `UPDATE=1` rewrites the golden texts.
-#[test]
-fn what_only_opening_the_inputs_shows() {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/diagnostics/opened");
+/// Runs a command in a folder of golden cases over each and compares what it says; `UPDATE=1` rewrites the texts.
+fn golden_cases(folder: &str, command: &str, code: impl Fn(&str) -> i32) {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/diagnostics").join(folder);
     let mut names: Vec<PathBuf> = std::fs::read_dir(&dir).unwrap().map(|e| e.unwrap().path()).collect();
     names.retain(|p| p.extension().is_some_and(|e| e == "yaml"));
     names.sort();
+    assert!(!names.is_empty());
     let mut wrong = Vec::new();
     for path in names {
         let file = path.file_name().unwrap().to_str().unwrap().to_owned();
-        let run =
-            Command::new(env!("CARGO_BIN_EXE_engine")).args(["validate", &file]).current_dir(&dir).output().unwrap();
-        let expected = if file == "skipped.yaml" { 0 } else { 3 };
-        assert_eq!(run.status.code(), Some(expected), "{file}: {}", stderr(&run));
+        let run = Command::new(env!("CARGO_BIN_EXE_engine")).args([command, &file]).current_dir(&dir).output().unwrap();
+        assert_eq!(run.status.code(), Some(code(&file)), "{file}: {}", stderr(&run));
         let text: String =
             stderr(&run).lines().filter(|l| !l.starts_with("`engine explain")).map(|l| format!("{l}\n")).collect();
         let golden = path.with_extension("txt");
@@ -177,4 +175,35 @@ fn what_only_opening_the_inputs_shows() {
         }
     }
     assert!(wrong.is_empty(), "differ from their golden text (UPDATE=1 rewrites):\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_only_opening_the_inputs_shows() {
+    golden_cases("opened", "validate", |file| if file == "skipped.yaml" { 0 } else { 3 });
+}
+
+#[test]
+fn what_only_planning_shows() {
+    golden_cases("planned", "plan", |_| 4);
+}
+
+/// What a refused plan advises is tried: each way it names fits, and what it says of the limit is exact.
+#[test]
+fn every_way_out_of_too_little_memory_is_one() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/diagnostics/planned");
+    let mut tried = 0;
+    for case in ["memory_blocks", "memory_threads", "memory_passes", "memory_program"] {
+        let file = dir.join(format!("{case}.yaml")).display().to_string();
+        let advice = stderr(&engine(&["plan", &file]));
+        let help = advice.lines().find(|l| l.contains("help:")).unwrap_or_else(|| panic!("no help in {advice}"));
+        let ways: Vec<&str> = help.split('`').filter(|w| w.starts_with("--")).collect();
+        assert!(ways.iter().any(|w| w.starts_with("--memory")), "{help}");
+        for way in ways {
+            let words: Vec<&str> = ["plan", &file].into_iter().chain(way.split(' ')).collect();
+            let o = engine(&words);
+            assert_eq!(o.status.code(), Some(0), "{case}: `{way}` is advised: {}", stderr(&o));
+            tried += 1;
+        }
+    }
+    assert!(tried >= 7, "only {tried} ways were advised");
 }

@@ -31,6 +31,7 @@ fn failure() -> TaskStatus {
         path: None,
         cause: Cause::BadData,
         message: "m".into(),
+        left_out: false,
     }))
 }
 

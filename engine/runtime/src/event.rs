@@ -138,6 +138,8 @@ pub struct Failure {
     pub cause: Cause,
     /// What was expected and found.
     pub message: String,
+    /// The run goes on without the item.
+    pub left_out: bool,
 }
 
 /// A finished task.

@@ -7,7 +7,7 @@ use crate::prepare::{ProfileArgs, WorkflowArgs};
 use crate::running::{self, Request};
 use crate::{exit, loading, signals, summary};
 use clap::Args;
-use engine_model::diag::Sources;
+use engine_model::diag::{Sources, count};
 use engine_model::spec::Overrides;
 use engine_model::spec::file::ExpectFile;
 use engine_model::spec::workflow::TestDecl;
@@ -111,9 +111,11 @@ pub fn run(args: &TestArgs) -> u8 {
         let tests: Vec<Json> = done.iter().map(document).collect();
         output::line(json!({"passed": code == exit::OK, "tests": tests, "invalid": invalid}));
     } else {
-        let plural = if done.len() == 1 { "test" } else { "tests" };
-        let refused = if invalid.is_empty() { String::new() } else { format!(", {} workflows invalid", invalid.len()) };
-        output::line(format!("{} {plural}, {failed} failed{refused}", done.len()));
+        let refused = match invalid.len() as u64 {
+            0 => String::new(),
+            n => format!(", {} invalid", count(n, "workflow")),
+        };
+        output::line(format!("{}, {failed} failed{refused}", count(done.len() as u64, "test")));
     }
     code
 }

@@ -3,7 +3,7 @@
 use super::output;
 use crate::{exit, loading};
 use clap::{Args, ValueEnum};
-use engine_model::diag::{Report, Sources, Style, github, json, sarif, text};
+use engine_model::diag::{Report, Sources, Style, count, github, json, sarif, text};
 use engine_model::graph::build;
 use engine_model::spec::Overrides;
 use engine_runtime::store::catalog::FileCatalog;
@@ -109,12 +109,11 @@ fn check<'a>(path: &'a Path, args: &ValidateArgs) -> Checked<'a> {
     };
     let mut holds = String::new();
     if let Some(w) = &workflow {
-        let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
         holds = format!(
             "{}, {}, {}",
-            count(w.inputs.len(), "input"),
-            count(w.steps.len(), "step"),
-            count(w.outputs.len(), "output")
+            count(w.inputs.len() as u64, "input"),
+            count(w.steps.len() as u64, "step"),
+            count(w.outputs.len() as u64, "output")
         );
         if !args.no_open {
             build::build(w, &FileCatalog, &mut report);

@@ -15,6 +15,11 @@ pub use sarif::sarif;
 
 use std::path::{Path, PathBuf};
 
+/// A number of things in words: `1 task`, `2 tasks`.
+pub fn count(n: u64, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
 /// A stretch of bytes in one of the [`Sources`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Span {

@@ -1,6 +1,6 @@
 //! Diagnostics as text, the way rustc shows them.
 
-use super::{Diagnostic, Report, Severity, Sources};
+use super::{Diagnostic, Report, Severity, Sources, count};
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Patch, Renderer, Snippet};
 
 /// How text is shown. Colour repeats what the words say and never adds to it.
@@ -23,12 +23,11 @@ pub fn text(sources: &Sources, report: &Report, style: Style) -> String {
         out.push_str(&one(sources, &d, &renderer));
         out.push_str("\n\n");
     }
-    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     match report.counts() {
         (0, 0) => {}
-        (0, w) => out.push_str(&format!("{}\n", count(w, "warning"))),
-        (e, 0) => out.push_str(&format!("{}\n", count(e, "error"))),
-        (e, w) => out.push_str(&format!("{}, {}\n", count(e, "error"), count(w, "warning"))),
+        (0, w) => out.push_str(&format!("{}\n", count(w as u64, "warning"))),
+        (e, 0) => out.push_str(&format!("{}\n", count(e as u64, "error"))),
+        (e, w) => out.push_str(&format!("{}, {}\n", count(e as u64, "error"), count(w as u64, "warning"))),
     }
     out
 }

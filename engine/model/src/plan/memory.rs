@@ -21,9 +21,28 @@ const REUSE: u64 = 32 << 20;
 /// What the record and its subscribers take: queues and buffers of bounded length.
 const RECORD: u64 = 8 << 20;
 
+/// What a term depends on, and so what would make it smaller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Share {
+    /// Nothing: the process and its record.
+    Program,
+    /// The number of threads.
+    Threads,
+    /// Threads and the size of blocks.
+    Tasks,
+    /// Items in flight.
+    Items,
+    /// What passes leave for later ones.
+    Passes,
+}
+
 /// One term of the sum.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Term {
+    /// What it depends on.
+    #[serde(skip)]
+    pub share: Share,
     /// What takes the memory.
     pub what: String,
     /// How many of it there are at once.
@@ -47,19 +66,28 @@ pub struct Memory {
     pub pool: u64,
 }
 
+impl Memory {
+    /// Bytes of all terms of a share.
+    pub fn share(&self, share: Share) -> u64 {
+        let bytes = self.terms.iter().filter(|t| t.share == share).map(|t| t.count.saturating_mul(t.bytes));
+        bytes.fold(0, u64::saturating_add)
+    }
+}
+
 /// The projected peak of a plan when at most `window` items are in flight.
 pub fn project(plan: &Plan, window: u64) -> Memory {
     let threads = plan.settings.threads as u64;
     let mut best = Memory::default();
     for (at, group) in plan.groups.iter().enumerate() {
         let mut terms = vec![
-            Term { what: "process".into(), count: 1, bytes: PROCESS },
-            Term { what: "record".into(), count: 1, bytes: RECORD },
-            Term { what: "worker thread".into(), count: threads, bytes: THREAD },
+            Term { share: Share::Program, what: "process".into(), count: 1, bytes: PROCESS },
+            Term { share: Share::Program, what: "record".into(), count: 1, bytes: RECORD },
+            Term { share: Share::Threads, what: "worker thread".into(), count: threads, bytes: THREAD },
         ];
         let (stage, task) = largest_task(plan, group);
-        terms.push(Term { what: format!("task of {stage}"), count: threads, bytes: task });
+        terms.push(Term { share: Share::Tasks, what: format!("task of {stage}"), count: threads, bytes: task });
         terms.push(Term {
+            share: Share::Tasks,
             what: "buffers kept for reuse".into(),
             count: 1,
             bytes: REUSE.min(task.saturating_mul(threads)),
@@ -72,14 +100,19 @@ pub fn project(plan: &Plan, window: u64) -> Memory {
             let n = left.min(*count);
             if n > 0 && *bytes > 0 {
                 let what = if group.family.is_some() { "item in flight" } else { "kept arrays, outputs, reductions" };
-                terms.push(Term { what: what.into(), count: n, bytes: *bytes });
+                terms.push(Term { share: Share::Items, what: what.into(), count: n, bytes: *bytes });
                 item_budget = item_budget.saturating_add(bytes.saturating_mul(n));
             }
             left -= n;
         }
         let carried = carried(plan, at);
         if carried > 0 {
-            terms.push(Term { what: "arrays kept for later passes".into(), count: 1, bytes: carried });
+            terms.push(Term {
+                share: Share::Passes,
+                what: "arrays kept for later passes".into(),
+                count: 1,
+                bytes: carried,
+            });
         }
         let projected = terms.iter().fold(0u64, |s, t| s.saturating_add(t.count.saturating_mul(t.bytes)));
         if projected > best.projected {

@@ -1,6 +1,7 @@
 //! The one canonical text of a plan: what golden tests and reviews read.
 
 use super::{Plan, Root};
+use crate::diag::count;
 use crate::graph::Kind;
 use std::fmt::Write;
 
@@ -54,8 +55,7 @@ pub fn text(plan: &Plan) -> String {
             let block = stage.block.iter().map(|(a, n)| format!("{}={n}", a.name())).collect::<Vec<_>>().join(" ");
             let tasks = grid.count();
             let many = if g.classes(group.family) > 1 { " (first item)" } else { "" };
-            let _ =
-                writeln!(s, "  stage {}: {tasks} task{}{many}, block {block}", id.0, if tasks == 1 { "" } else { "s" });
+            let _ = writeln!(s, "  stage {}: {}{many}, block {block}", id.0, count(tasks, "task"));
             for &n in &stage.reads {
                 let _ = writeln!(s, "    from    {}", g.node(n).label());
             }

@@ -57,6 +57,8 @@ pub struct Outcome {
     pub bytes_written: u64,
     /// What was written.
     pub outputs: Vec<Written>,
+    /// Outputs that need every item of inputs of which some failed: their names, and those of the inputs.
+    pub missing: Vec<(String, String)>,
 }
 
 /// What workers share under one lock.
@@ -69,6 +71,7 @@ struct Shared {
     /// Partials of collection reductions.
     collected: BTreeMap<NodeId, AnyPartial>,
     stages_begun: BTreeSet<u32>,
+    missing: Vec<(String, String)>,
     /// Workers that wait for something to do.
     waiting: usize,
     ended: bool,
@@ -125,6 +128,7 @@ pub fn run(plan: &Plan, options: &Options<'_>) -> Result<Outcome, rayon::ThreadP
             failures: Vec::new(),
             collected: BTreeMap::new(),
             stages_begun: BTreeSet::new(),
+            missing: Vec::new(),
             waiting: 0,
             ended: false,
         }),
@@ -155,6 +159,7 @@ pub fn run(plan: &Plan, options: &Options<'_>) -> Result<Outcome, rayon::ThreadP
         bytes_read: driver.bytes_read.load(Ordering::Relaxed),
         bytes_written: driver.bytes_written.load(Ordering::Relaxed),
         outputs: outputs.written(plan),
+        missing: shared.missing,
     })
 }
 
@@ -189,7 +194,7 @@ impl Driver<'_> {
                     match failed {
                         None => guard.schedule.stage_finished(self.cx.plan, &task),
                         Some(f) => {
-                            let f = f.named(self.cx.plan, task.item);
+                            let f = f.named(self.cx.plan, task.item, self.options.keep_going);
                             self.tasks_failed.fetch_add(1, Ordering::Relaxed);
                             guard.schedule.stage_finished(self.cx.plan, &task);
                             self.item_failed_after(&mut guard, &task, f);
@@ -269,7 +274,7 @@ impl Driver<'_> {
         let stop = self.cx.clock.now();
         let (done, failure) = match result {
             Ok(done) => (done, None),
-            Err(f) => (Done::default(), Some(f.named(self.cx.plan, task.item))),
+            Err(f) => (Done::default(), Some(f.named(self.cx.plan, task.item, self.options.keep_going))),
         };
         let counter = if failure.is_none() { &self.tasks_ok } else { &self.tasks_failed };
         counter.fetch_add(1, Ordering::Relaxed);
@@ -462,7 +467,8 @@ impl Driver<'_> {
                     if let Err(e) = op.merge(into, partial) {
                         let stage = plan.groups[group].stages[0];
                         let task = Task { group, item: data.item, class: data.class, stage, block: 0 };
-                        return Err(Box::new((task, task::op_failed(n, String::new(), e).named(plan, data.item))));
+                        let failed = task::op_failed(n, String::new(), e);
+                        return Err(Box::new((task, failed.named(plan, data.item, self.options.keep_going))));
                     }
                 }
             }
@@ -497,26 +503,41 @@ impl Driver<'_> {
                 Ok(())
             });
             if let Err(f) = finished {
-                shared.failures.push(f.named(plan, 0));
+                shared.failures.push(f.named(plan, 0, false));
                 self.tasks_failed.fetch_add(1, Ordering::Relaxed);
                 shared.schedule.stop();
             }
         }
         let mut exports = self.cx.exports.write().unwrap_or_else(PoisonError::into_inner);
         exports.retain(|(n, _), _| !g.releases.contains(n));
-        // A join needs every item.
-        let joined_failed = plan.groups.get(group + 1..).unwrap_or_default().iter().any(|later| {
-            later.family.is_none()
-                && later.stages.iter().any(|&s| {
-                    plan.stage(s).reads.iter().any(|&n| {
-                        let f = plan.graph.node(n).family;
-                        f.is_some_and(|f| shared.failed.get(&f.0).is_some_and(|s| !s.is_empty()))
-                    })
-                })
-        });
-        if joined_failed {
-            shared.schedule.stop();
+        drop(exports);
+        self.give_up_joins(shared, group);
+    }
+
+    /// Ends the run before passes that join items of which some failed: a join needs every one.
+    fn give_up_joins(&self, shared: &mut Shared, group: usize) {
+        let plan = self.cx.plan;
+        let later = plan.groups.get(group + 1..).unwrap_or_default();
+        let stages = || later.iter().flat_map(|g| g.stages.iter().map(move |&s| (g, plan.stage(s))));
+        let joined = stages().filter(|(g, _)| g.family.is_none()).flat_map(|(_, s)| s.reads.iter());
+        let failed: BTreeSet<&str> = joined
+            .filter_map(|&n| plan.graph.node(n).family)
+            .filter(|f| shared.failed.get(&f.0).is_some_and(|items| !items.is_empty()))
+            .map(|f| plan.graph.input(f).decl.name.value.as_str())
+            .collect();
+        if failed.is_empty() || shared.schedule.is_stopped() {
+            return;
         }
+        let inputs = failed.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        for (_, stage) in stages() {
+            for root in &stage.roots {
+                if let Root::Write(o) = root {
+                    let name = plan.graph.outputs[*o].decl.name.value.clone();
+                    shared.missing.push((name, inputs.clone()));
+                }
+            }
+        }
+        shared.schedule.stop();
     }
 }
 

@@ -10,6 +10,7 @@ use crate::store::StoreError;
 use engine_model::graph::{Kind, NodeId};
 use engine_model::plan::eval::{self, Piece, RootPiece};
 use engine_model::plan::{Plan, Root, Stage};
+use engine_model::spec::workflow::OnError;
 use ops_core::{Block, MapCall, Needs, OpError, Pool, ReduceCall, Value};
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
@@ -65,9 +66,10 @@ pub struct Failed {
 
 impl Failed {
     /// The failure with the names a user knows.
-    pub fn named(self, plan: &Plan, item: u64) -> Failure {
+    pub fn named(self, plan: &Plan, item: u64, keep_going: bool) -> Failure {
         let n = plan.graph.node(self.node);
         let family = n.family.or_else(|| n.arrays.iter().find_map(|&a| plan.graph.node(a).family));
+        let left_out = n.family.is_some_and(|f| keep_going || plan.graph.input(f).decl.on_error == OnError::Skip);
         Failure {
             step: n.label(),
             op: n.op.clone(),
@@ -76,6 +78,7 @@ impl Failed {
             path: self.path.or_else(|| family.and_then(|f| plan.graph.input(f).items.path(item))),
             cause: self.cause,
             message: self.message,
+            left_out,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! children to name it, and the same task gets the same span whoever tells of it.
 
 use super::config::Parent;
+use engine_model::diag::count;
 use engine_runtime::event::{Nanos, RunEnd, RunHeader, RunStatus, TaskRecord, TaskStatus};
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
 use opentelemetry::{InstrumentationScope, KeyValue};
@@ -117,7 +118,7 @@ impl Spans {
                 )
             }
         };
-        let status = if failed == 0 { Status::Ok } else { Status::error(format!("{failed} tasks failed")) };
+        let status = if failed == 0 { Status::Ok } else { Status::error(format!("{} failed", count(failed, "task"))) };
         self.span(self.stage_id(stage), self.id(Kind::Run, [0; 4]), name, start, stop, attributes, status)
     }
 

@@ -73,6 +73,7 @@ pub(crate) fn failure() -> TaskStatus {
         path: Some("/data/no such\n'file'.png".into()),
         cause: Cause::BadData,
         message: "expected 4 bytes, found 3: {é}".into(),
+        left_out: false,
     }))
 }
 

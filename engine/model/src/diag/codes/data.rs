@@ -83,7 +83,7 @@ pub(super) const CODES: &[Code] = &[
     code(
         "E0801",
         "does not fit the memory",
-        "Even with the smallest blocks the plan needs more memory than the limit. The message names the step that needs most and the setting that would make it fit.",
+        "The plan needs more memory than the limit, even with one item in flight at a time. The message says what most of it is for, and which change of `--block`, `--threads` or `--memory` makes it fit; `engine plan` shows every term.",
         "run: {memory: 1MiB}",
         "run: {memory: 1GiB}",
     ),

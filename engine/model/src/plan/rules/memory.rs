@@ -1,8 +1,13 @@
 //! Refuses a plan that does not fit, or lowers the number of items in flight.
 
-use super::decide;
-use crate::plan::{Plan, memory, print};
+use super::{decide, draft};
+use crate::graph::Graph;
+use crate::plan::memory::{self, Share};
+use crate::plan::{Plan, Settings, print};
 use thiserror::Error;
+
+/// Block extents that are tried in place of one that needs too much.
+const BLOCKS: [u64; 7] = [2048, 1024, 512, 256, 128, 64, 32];
 
 /// A plan that does not fit, and what would.
 #[derive(Debug, Clone, Error)]
@@ -10,17 +15,17 @@ use thiserror::Error;
 pub struct Refusal {
     /// The plan, for drawing.
     pub plan: Plan,
-    /// The largest term.
-    pub offender: String,
-    /// What to change.
+    /// What most of it is for.
+    pub largest: String,
+    /// What to change, each change with what it would need.
     pub help: String,
 }
 
 /// Chooses how many items are in flight.
 ///
 /// # Errors
-/// When even one does not fit.
-pub(super) fn fit(mut plan: Plan) -> Result<Plan, Box<Refusal>> {
+/// When even one does not fit; the plan is given back.
+pub(super) fn fit(mut plan: Plan) -> Result<Plan, Box<Plan>> {
     let threads = plan.settings.threads.max(1) as u64;
     for window in (1..=threads).rev() {
         plan.memory = memory::project(&plan, window);
@@ -30,29 +35,59 @@ pub(super) fn fit(mut plan: Plan) -> Result<Plan, Box<Refusal>> {
             return Ok(plan);
         }
     }
-    Err(Box::new(refuse(plan)))
+    Err(Box::new(plan))
 }
 
-fn refuse(plan: Plan) -> Refusal {
-    let largest = plan.memory.terms.iter().max_by_key(|t| t.count.saturating_mul(t.bytes)).cloned();
-    let (what, task) = largest.map_or((String::new(), false), |t| (t.what.clone(), t.what.starts_with("task of")));
-    let needed = format!("`--memory {}` would do", print::bytes_up(plan.memory.projected));
-    let help = match smaller_block(&plan) {
-        Some((block, bytes)) if task => format!("`--block {block}` needs {}; {needed}", print::bytes(bytes)),
-        _ if plan.settings.threads > 1 => format!("{needed}; fewer `--threads` need less"),
-        _ => needed,
+/// Says what takes the memory and what would take less; every change that is named was planned and fits.
+pub(super) fn refuse(graph: &Graph, plan: Plan) -> Refusal {
+    let needed = format!("`--memory {}`", print::bytes_up(plan.memory.projected));
+    let mut ways: Vec<String> = ways(graph, &plan.settings);
+    let help = if ways.is_empty() {
+        format!("no smaller block and no fewer threads fit; {needed} does")
+    } else {
+        ways.push(needed);
+        format!("{} fits", ways.join(" or "))
     };
-    Refusal { offender: what, help, plan }
+    Refusal { largest: largest(&plan), help, plan }
 }
 
-/// The largest power-of-two block that fits.
-fn smaller_block(plan: &Plan) -> Option<(u64, u64)> {
-    [256u64, 128, 64, 32].into_iter().find_map(|b| {
-        let mut p = plan.clone();
-        for s in &mut p.stages {
-            s.block.iter_mut().for_each(|e| e.1 = e.1.min(b));
-        }
-        let m = memory::project(&p, 1);
-        (m.projected <= plan.settings.memory).then_some((b, m.projected))
-    })
+/// What can be changed takes the most, if anything that can be changed matters.
+fn largest(plan: &Plan) -> String {
+    let program = plan.memory.share(Share::Program);
+    if program >= plan.settings.memory {
+        return format!("{} are for the program itself, whatever the workflow", print::bytes(program));
+    }
+    let tasks = plan.memory.terms.iter().find_map(|t| t.what.strip_prefix("task of ").map(|step| (step, t.count)));
+    let (step, count) = tasks.unwrap_or_default();
+    [
+        (Share::Tasks, format!("the blocks that {count} tasks hold at once, most of them of `{step}`")),
+        (Share::Items, "what items in flight hold: kept arrays, decoders, open outputs".to_owned()),
+        (Share::Passes, "arrays that are kept for later passes".to_owned()),
+        (Share::Threads, "worker threads".to_owned()),
+    ]
+    .into_iter()
+    .map(|(share, words)| (plan.memory.share(share), words))
+    .rev()
+    .max_by_key(|(bytes, _)| *bytes)
+    .map(|(bytes, words)| format!("{} are for {words}", print::bytes(bytes)))
+    .unwrap_or_default()
+}
+
+/// Flags that make it fit, the least change of each kind; both kinds together where neither is enough.
+fn ways(graph: &Graph, settings: &Settings) -> Vec<String> {
+    let try_with = |threads: usize, block: Option<u64>| {
+        let block = block.map_or_else(|| settings.block.clone(), |b| vec![b]);
+        let plan = draft(graph.clone(), &Settings { threads, block, ..settings.clone() }, 0);
+        fit(plan).map(|p| print::bytes(p.memory.projected)).ok()
+    };
+    let given = settings.block.iter().max().copied().unwrap_or(u64::MAX);
+    let blocks = || BLOCKS.into_iter().filter(|b| *b < given);
+    let fewer = || std::iter::successors(Some(settings.threads / 2), |n| Some(n / 2)).take_while(|n| *n > 0);
+    let smaller = blocks().find_map(|b| Some(format!("`--block {b}` ({})", try_with(settings.threads, Some(b))?)));
+    let threads = fewer().find_map(|n| Some(format!("`--threads {n}` ({})", try_with(n, None)?)));
+    let mut ways: Vec<String> = smaller.into_iter().chain(threads).collect();
+    if ways.is_empty() && settings.threads > 1 {
+        ways.extend(blocks().find_map(|b| Some(format!("`--threads 1 --block {b}` ({})", try_with(1, Some(b))?))));
+    }
+    ways
 }

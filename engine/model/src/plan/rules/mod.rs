@@ -23,8 +23,11 @@ use std::collections::{BTreeMap, BTreeSet};
 pub fn make(graph: Graph, settings: Settings) -> Result<Plan, Box<Refusal>> {
     let fitted = match memory::fit(draft(graph.clone(), &settings, keep::ITEM_LIMIT)) {
         // What is kept only to save time is the first thing to give up.
-        Err(refusal) => memory::fit(draft(graph, &settings, 0)).map_err(|_| refusal),
-        fitted => fitted,
+        Err(with) => memory::fit(draft(graph.clone(), &settings, 0)).map_err(|without| {
+            let less = if without.memory.projected < with.memory.projected { without } else { with };
+            Box::new(memory::refuse(&graph, *less))
+        }),
+        Ok(plan) => Ok(plan),
     };
     // Last: it only uses memory that all else has left.
     fitted.map(|mut plan| {

@@ -2,7 +2,7 @@
 //!
 //! The header is read here, so that listing many files does not read them whole.
 
-use super::{FileReader, InputOptions, corrupt, image_meta, inside, io, lower, unsupported};
+use super::{FileReader, InputOptions, corrupt, image_meta, inside, io, lower, plausible, unchanged, unsupported};
 use crate::store::{ArrayReader, StoreError};
 use engine_model::catalog::{Access, SourceMeta};
 use image::codecs::jpeg::JpegDecoder;
@@ -109,10 +109,8 @@ fn sof(path: &Path, marker: u8, body: &[u8], bytes: u64) -> Result<Frame, StoreE
     if !matches!(channels, 1 | 3) {
         return Err(unsupported(path, format!("a JPEG of {channels} channels, supported are 1 (grey) and 3 (colour)")));
     }
-    if height * width / PIXELS_A_BYTE > bytes {
-        let text = format!("{width} x {height} pixels are more than {bytes} bytes can hold: damaged or a bomb");
-        return Err(corrupt(path, text));
-    }
+    let pixel = u64::from(channels);
+    plausible(path, (width, height), height * width * pixel, PIXELS_A_BYTE * pixel, bytes)?;
     Ok(Frame { height, width, channels: channels.into(), progressive: marker == 0xc2 })
 }
 
@@ -131,8 +129,10 @@ impl ArrayReader for JpegReader {
         let decoder = JpegDecoder::new(Cursor::new(file)).map_err(bad)?;
         let expected = if self.stored == 1 { ColorType::L8 } else { ColorType::Rgb8 };
         let (w, h) = decoder.dimensions();
-        if [u64::from(h), u64::from(w)] != self.meta.shape[..2] || decoder.color_type() != expected {
-            return Err(corrupt(&self.path, format!("the image is now {h} x {w}: it has changed")));
+        unchanged(&self.path, &self.meta, h.into(), w.into())?;
+        if decoder.color_type() != expected {
+            let text = format!("decoded as {:?}, expected {expected:?} by its header", decoder.color_type());
+            return Err(corrupt(&self.path, text));
         }
         if *region == self.meta.region() && self.stored == self.kept {
             decoder.read_image(block.bytes_mut()).map_err(bad)?;

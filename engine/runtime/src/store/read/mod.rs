@@ -167,6 +167,32 @@ pub(crate) fn image_meta(
     Ok((ArrayMeta::new(&shape, dtype, axes), kept))
 }
 
+/// Refuses a header that announces more pixels than the file can hold, before anything is allocated for them.
+///
+/// `raw` is the bytes of all pixels, `expansion` the most bytes that the codec makes of one byte of the file, which has
+/// `bytes`.
+pub(crate) fn plausible(
+    path: &Path,
+    (w, h): (u64, u64),
+    raw: u64,
+    expansion: u64,
+    bytes: u64,
+) -> Result<(), StoreError> {
+    if raw / expansion <= bytes {
+        return Ok(());
+    }
+    let text = format!("{w} x {h} pixels are {raw} bytes, more than {bytes} bytes can hold: damaged or a bomb");
+    Err(corrupt(path, text))
+}
+
+/// Refuses an image whose extents are not those of its array any more.
+pub(crate) fn unchanged(path: &Path, meta: &ArrayMeta, h: u64, w: u64) -> Result<(), StoreError> {
+    if meta.shape.get(..2) == Some(&[h, w]) {
+        return Ok(());
+    }
+    Err(corrupt(path, format!("the image is now {h} x {w}: it has changed")))
+}
+
 /// Refuses a region that reaches outside the array.
 pub(crate) fn inside(path: &Path, region: &Region, meta: &ArrayMeta) -> Result<(), StoreError> {
     let whole = meta.region();

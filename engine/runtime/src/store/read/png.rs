@@ -3,7 +3,7 @@
 //! Grey of 1, 2 and 4 bits is scaled to 8 bits; a palette becomes RGB, or RGBA when it has transparency; 16 bits stay
 //! 16 bits. Checksums are verified. Rows are decoded straight into the block, one row buffer aside.
 
-use super::{FileReader, InputOptions, corrupt, image_meta, inside, io, lower, unsupported};
+use super::{FileReader, InputOptions, corrupt, image_meta, inside, io, lower, plausible, unchanged, unsupported};
 use crate::store::{ArrayReader, StoreError};
 use engine_model::catalog::{Access, SourceMeta};
 use ops_core::{ArrayMeta, Block, DType, Pool, Region};
@@ -82,10 +82,7 @@ fn decoder(path: &Path, file: FileReader, bytes: u64) -> Result<Reader<FileReade
     let (w, h) = (u64::from(info.width), u64::from(info.height));
     let row = (w * info.bits_per_pixel() as u64).div_ceil(8) + 1;
     let raw = row.saturating_mul(h);
-    if raw / EXPANSION > bytes {
-        let text = format!("{w} x {h} pixels are {raw} bytes, more than {bytes} bytes can hold: damaged or a bomb");
-        return Err(corrupt(path, text));
-    }
+    plausible(path, (w, h), raw, EXPANSION, bytes)?;
     decoder.set_limits(Limits { bytes: DECODER_BYTES + 8 * row as usize });
     decoder.set_transformations(if indexed { Transformations::IDENTITY } else { Transformations::EXPAND });
     decoder.read_info().map_err(|e| refused(path, e))
@@ -134,9 +131,9 @@ impl ArrayReader for PngReader {
         let bytes = file.metadata().map_err(|e| io(&self.path, "reading the size of", &e))?.len();
         let mut reader = decoder(&self.path, BufReader::with_capacity(super::FILE_BUFFER, file), bytes)?;
         let info = reader.info();
-        let size = [u64::from(info.height), u64::from(info.width)];
-        if size != l.meta.shape[..2] || info.interlaced != l.interlaced {
-            return Err(corrupt(&self.path, format!("the image is now {} x {}: it has changed", size[0], size[1])));
+        unchanged(&self.path, &l.meta, info.height.into(), info.width.into())?;
+        if info.interlaced != l.interlaced {
+            return Err(corrupt(&self.path, "the image is now interlaced otherwise: it has changed".into()));
         }
         if region.is_empty() {
             return Ok((block, 0));

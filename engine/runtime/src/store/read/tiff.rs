@@ -4,7 +4,7 @@
 //! (SVS), the first page is the image. Only the tiles that a region meets are decoded, and the latest are kept.
 
 use super::tile_cache::TileCache;
-use super::{FileReader, InputOptions, corrupt, image_meta, inside, io, lower, unsupported};
+use super::{FileReader, InputOptions, corrupt, image_meta, inside, io, lower, plausible, unsupported};
 use crate::store::{ArrayReader, StoreError};
 use engine_model::catalog::{Access, SourceMeta};
 use engine_model::formats::tiff_strip_rows;
@@ -239,11 +239,7 @@ fn check_size(path: &Path, d: &mut TiffDecoder, page: &Page, part: (u32, u32), b
             return Err(unsupported(path, text));
         }
     };
-    if raw / expansion > bytes {
-        let (w, h) = (page.width, page.height);
-        let text = format!("{w} x {h} pixels are {raw} bytes, more than {bytes} bytes can hold: damaged or a bomb");
-        return Err(corrupt(path, text));
-    }
+    plausible(path, (page.width.into(), page.height.into()), raw, expansion, bytes)?;
     let chunk = u64::from(part.0).saturating_mul(part.1.into()).saturating_mul(pixel);
     if chunk > LARGEST_CHUNK || chunk / expansion > bytes {
         let (w, h) = part;
