@@ -36,7 +36,7 @@ ops_core::inventory::submit! {
 impl CodecTraitsV3 for BloscCodec {
     fn create(metadata: &MetadataV3) -> Result<Codec, PluginCreateError> {
         let configuration: BloscCodecConfigurationV1 = metadata.to_typed_configuration()?;
-        if configuration.shuffle != BloscShuffleMode::NoShuffle && !configuration.typesize.is_some_and(|n| n > 0) {
+        if configuration.shuffle != BloscShuffleMode::NoShuffle && configuration.typesize.is_none_or(|n| n == 0) {
             return Err("the codec blosc shuffles elements of no size, expected a `typesize` of at least 1".into());
         }
         Ok(Codec::BytesToBytes(Arc::new(BloscCodec { configuration: configuration.into() })))

@@ -160,7 +160,7 @@ pub fn decode(src: &[u8], limit: usize) -> Result<Vec<u8>, BloscError> {
 /// Decodes the streams of the block that starts at `at`.
 fn decode_block(head: &Header, src: &[u8], mut at: usize, out: &mut [u8]) -> Result<(), String> {
     let n = streams(head.element, out.len(), head.split && out.len() == head.block);
-    if out.len() % n != 0 {
+    if !out.len().is_multiple_of(n) {
         return Err(format!("{} bytes, expected a multiple of its {n} streams", out.len()));
     }
     let length = out.len() / n;
