@@ -106,3 +106,26 @@ fn what_is_not_written_is_refused_by_name() {
     let error = array.store_chunk(&[0], &[1u8, 2, 3, 4]).unwrap_err().to_string();
     assert!(error.contains("blosc with Zstd and shuffle Bits is read, expected LZ4"), "{error}");
 }
+
+#[test]
+fn blosc_stores_of_other_programs_are_read() {
+    let Some(root) = std::env::var_os("ENGINE_TEST_DATA") else {
+        return skipped("Zarr stores that do not ship: set ENGINE_TEST_DATA");
+    };
+    let root = Path::new(&root).join("zarr");
+    let text = std::fs::read_to_string(root.join("expected.json")).unwrap();
+    let stores: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text).unwrap();
+    let mut seen = 0;
+    for (store, entry) in &stores {
+        for (array, entry) in entry["arrays"].as_object().into_iter().flatten() {
+            let path = root.join(store).join(array);
+            let metadata = [".zarray", "zarr.json"].map(|name| std::fs::read_to_string(path.join(name)));
+            let blosc = metadata.into_iter().flatten().any(|text| text.contains("\"blosc\""));
+            if let (true, Some(digest)) = (blosc, entry["sha256_le_c_order"].as_str()) {
+                assert_eq!(sha256(&load(&path)), digest, "{}", path.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 30, "{seen} stores");
+}
