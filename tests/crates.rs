@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Crates by layer: each may use what stands behind it, and the binary alone may link `ops`.
-const ALLOWED: [(&str, &[&str]); 6] = [
+const ALLOWED: [(&str, &[&str]); 7] = [
     ("ops-core", &[]),
     ("ops", &["ops-core"]),
     ("engine-model", &["ops-core"]),
     ("engine-runtime", &["engine-model", "ops-core"]),
     ("engine-telemetry", &["engine-runtime", "engine-model", "ops-core"]),
     ("engine", &["engine-telemetry", "engine-runtime", "engine-model", "ops-core", "ops"]),
+    ("xtask", &[]),
 ];
 
 /// Packages the project stands on. Each is named in the code of a crate that depends on it.
@@ -114,6 +115,24 @@ fn crates_use_only_what_stands_below_them() {
             println!("in tests only: {} -> {used}", m.name);
         }
     }
+}
+
+/// Packages that build C++ or call programs other than a C compiler.
+const MORE_THAN_C: [&str; 8] =
+    ["aws-lc-sys", "bindgen", "blosc-src", "cmake", "cxx", "link-cplusplus", "openssl-sys", "snappy_src"];
+
+/// Those of a lock file.
+fn more_than_c(lock: &str) -> Vec<&str> {
+    let names = lock.lines().filter_map(|l| l.strip_prefix("name = \"").and_then(|l| l.strip_suffix('"')));
+    names.filter(|name| MORE_THAN_C.contains(name)).collect()
+}
+
+#[test]
+fn rust_and_a_c_compiler_build_everything() {
+    let lock = std::fs::read_to_string(support::root().join("Cargo.lock")).unwrap();
+    assert!(lock.contains("name = \"zstd-sys\""), "the lock file names packages as expected");
+    assert_eq!(more_than_c(&lock), Vec::<&str>::new());
+    assert_eq!(more_than_c("[[package]]\nname = \"cmake\"\nversion = \"0.1.58\"\n"), ["cmake"]);
 }
 
 #[test]

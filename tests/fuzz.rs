@@ -1,6 +1,6 @@
 //! The short form of fuzzing: the targets of `fuzz/`, on their seeds and on mutations of them that are the same each time.
 //!
-//! The long form, guided by coverage, is `make fuzz`. What it finds is kept among the seeds under a name that says what
+//! The long form, guided by coverage, is `cargo xtask fuzz`. What it finds is kept among the seeds under a name that says what
 //! was wrong, and so is tried here from then on.
 
 #[path = "../fuzz/src/lib.rs"]

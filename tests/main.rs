@@ -1,6 +1,6 @@
 //! Acceptance: what a user is promised, tested on the built binary from outside.
 //!
-//! `ENGINE_LONG=1` asks for the long forms; `ENGINE_TEST_PYTHON` names a Python with PyYAML and rotel, and
+//! `ENGINE_LONG=1` asks for the long forms; `ENGINE_TEST_PYTHON` names a Python with `tests/requirements.txt`, and
 //! `ENGINE_TEST_BINARY` another binary than the one just built, such as that of a release.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests may")]
@@ -10,6 +10,7 @@ mod cli;
 mod crates;
 mod faults;
 mod fuzz;
+mod interop;
 mod memory;
 mod oracles;
 mod overhead;

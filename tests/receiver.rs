@@ -1,118 +1,31 @@
 //! Spans of a whole run at a real receiver: rotel's OTLP agent gets each of them over both protocols.
 //!
-//! The agent is the binary that `ENGINE_TEST_ROTEL` names, or the one in the package `rotel` of the Python that
-//! `ENGINE_TEST_PYTHON` names (`pip install rotel`). Without either the test says that it was skipped.
+//! Without an agent (see [`agent`]) the tests say that they were skipped.
+
+#[path = "../engine/telemetry/tests/agent/mod.rs"]
+mod agent;
 
 use crate::support::{self, Run, stderr};
+use agent::{Ports, Receiver, Shown, spans};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-fn agent() -> Option<PathBuf> {
-    if let Some(path) = std::env::var_os("ENGINE_TEST_ROTEL") {
-        return Some(path.into());
-    }
-    let script = "import os, rotel; print(os.path.join(os.path.dirname(rotel.__file__), 'rotel-agent'))";
-    let output = Command::new(support::python()?).args(["-c", script]).output().unwrap();
-    assert!(output.status.success(), "ENGINE_TEST_PYTHON has no rotel: {}", stderr(&output));
-    Some(String::from_utf8(output.stdout).unwrap().trim().into())
-}
-
-/// A running agent with ports and a log of its own.
-struct Receiver {
-    child: Child,
-    grpc: u16,
-    http: u16,
-    log: PathBuf,
-}
-
-impl Receiver {
-    fn start(agent: &Path, dir: &Path) -> Receiver {
-        // Both at once, so that they differ.
-        let ports = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-        let [grpc, http] = ports.map(|p| p.local_addr().unwrap().port());
-        let log = dir.join("rotel.log");
-        let child = Command::new(agent)
-            .args(["start", "--exporter", "blackhole", "--debug-log", "traces", "--debug-log-verbosity", "detailed"])
-            .args(["--otlp-grpc-endpoint", &format!("127.0.0.1:{grpc}")])
-            .args(["--otlp-http-endpoint", &format!("127.0.0.1:{http}")])
-            .env("NO_COLOR", "1")
-            .current_dir(dir)
-            .stdin(Stdio::null())
-            .stdout(File::create(&log).unwrap())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let receiver = Receiver { child, grpc, http, log };
-        let deadline = Instant::now() + Duration::from_secs(20);
-        for port in [grpc, http] {
-            while TcpStream::connect(("127.0.0.1", port)).is_err() {
-                assert!(Instant::now() < deadline, "the receiver does not listen");
-                std::thread::sleep(Duration::from_millis(50));
-            }
-        }
-        receiver
-    }
-
-    /// The spans so far; waits until nothing has come for a while.
-    fn spans(&self) -> BTreeMap<String, Span> {
-        let (mut length, mut since) = (0, Instant::now());
-        let deadline = Instant::now() + Duration::from_secs(20);
-        loop {
-            std::thread::sleep(Duration::from_millis(100));
-            let now = std::fs::metadata(&self.log).unwrap().len();
-            if now != length {
-                (length, since) = (now, Instant::now());
-            } else if since.elapsed() > Duration::from_millis(1_500) || Instant::now() > deadline {
-                return spans(&String::from_utf8_lossy(&std::fs::read(&self.log).unwrap()));
-            }
+/// The spans so far; waits until nothing has come for a while.
+fn settled(receiver: &Receiver) -> BTreeMap<String, Shown> {
+    let (mut length, mut since) = (0, Instant::now());
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        std::thread::sleep(Duration::from_millis(100));
+        let log = receiver.log();
+        if log.len() != length {
+            (length, since) = (log.len(), Instant::now());
+        } else if since.elapsed() > Duration::from_millis(1_500) || Instant::now() > deadline {
+            return spans(&log);
         }
     }
 }
 
-impl Drop for Receiver {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A span as the agent's log shows it.
-#[derive(Debug, Default)]
-struct Span {
-    trace: String,
-    parent: String,
-    name: String,
-}
-
-/// The spans of a log by id; panics when an id comes twice.
-fn spans(log: &str) -> BTreeMap<String, Span> {
-    let mut spans = BTreeMap::new();
-    let mut current = (String::new(), Span::default());
-    let mut keep = |(id, span): (String, Span)| {
-        assert!(id.is_empty() || spans.insert(id.clone(), span).is_none(), "span {id} came twice");
-    };
-    for line in log.lines() {
-        if line.starts_with("Span #") || line.starts_with("ResourceSpans #") {
-            keep(std::mem::take(&mut current));
-        } else if let Some((field, value)) = line.split_once(':').filter(|_| !line.trim_start().starts_with("->")) {
-            match field.trim() {
-                "Trace ID" => current.1.trace = value.trim().to_owned(),
-                "Parent ID" => current.1.parent = value.trim().to_owned(),
-                "ID" => current.0 = value.trim().to_owned(),
-                "Name" => current.1.name = value.trim().to_owned(),
-                _ => {}
-            }
-        }
-    }
-    keep(current);
-    spans
-}
-
-fn kind(span: &Span) -> &str {
+fn kind(span: &Shown) -> &str {
     match span.name.split(' ').next().unwrap() {
         kind @ ("run" | "stage" | "task") => kind,
         _ => "op",
@@ -120,14 +33,11 @@ fn kind(span: &Span) -> &str {
 }
 
 fn every_span_arrives(protocol: &str) {
-    let Some(agent) = agent() else {
-        support::skipped("no receiver: set ENGINE_TEST_ROTEL, or ENGINE_TEST_PYTHON with rotel");
-        return;
-    };
+    let Some(agent) = agent::binary() else { return };
     let dir = support::temp();
-    let receiver = Receiver::start(&agent, dir.path());
-    let port = if protocol == "grpc" { receiver.grpc } else { receiver.http };
-    let endpoint = format!("http://127.0.0.1:{port}");
+    let ports = Ports::free();
+    let receiver = Receiver::start(&agent, ports, dir.path(), "detailed");
+    let endpoint = format!("http://127.0.0.1:{}", ports.of(protocol));
     let vars = [
         ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
         ("TRACEPARENT", "00-11111111111111111111111111111111-2222222222222222-01"),
@@ -136,7 +46,8 @@ fn every_span_arrives(protocol: &str) {
     let run = Run::with(&support::workflow("bcss.yaml"), &args, &vars).expect_code(0);
     assert_eq!(stderr(&run.output), "", "a run that loses nothing says nothing");
 
-    let found = receiver.spans();
+    let found = settled(&receiver);
+    assert!(found.values().all(|s| !s.attributes.is_empty()), "every span says more than its name");
     let outside: BTreeSet<&str> =
         found.values().map(|s| s.parent.as_str()).filter(|parent| !found.contains_key(*parent)).collect();
     assert_eq!(outside, BTreeSet::from(["2222222222222222"]), "only the run's parent is elsewhere");
@@ -176,7 +87,7 @@ fn every_span_of_a_run_arrives_over_http() {
 
 #[test]
 fn an_unreachable_receiver_costs_one_warning_and_no_result() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = Ports::free().http;
     let at = Instant::now();
     let run = Run::ok(&support::workflow("astronaut.yaml"), &["--otlp", &format!("http://127.0.0.1:{port}")]);
     assert!(at.elapsed() < Duration::from_secs(20), "{:?}", at.elapsed());

@@ -1,10 +1,12 @@
-//! Zarr out: chunks, edges, metadata, atomicity.
+//! Zarr out: chunks, edges, metadata, atomicity. Blosc in, as zarr-python writes it.
 
 mod common;
+mod independent;
 
 use common::{block_of, cuts, meta, shuffle};
 use engine_model::spec::workflow::Format;
 use engine_runtime::store::write::{WriteOptions, ZarrCodec, create};
+use independent::{sha256, skipped};
 use ops_core::{Block, DType, Pool, Region};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -74,4 +76,56 @@ fn blocks_that_cut_chunks_and_unfinished_stores_are_refused() {
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     let bad = WriteOptions { chunks: Some(vec![8]), ..WriteOptions::default() };
     assert!(create(Format::Zarr, &path, &m, &bad).is_err());
+}
+
+#[test]
+fn blosc_stores_of_zarr_python_are_read() {
+    let Some(python) = std::env::var_os("ENGINE_TEST_PYTHON") else {
+        return skipped("Zarr stores that zarr-python writes: set ENGINE_TEST_PYTHON");
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/zarr_python.py");
+    let output = std::process::Command::new(python).arg(script).arg(dir.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let digests: std::collections::BTreeMap<String, String> = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(digests.len(), 5 * 5 * 3 * 2);
+    for (name, digest) in &digests {
+        assert_eq!(&sha256(&load(&dir.path().join(name))), digest, "{name}");
+    }
+}
+
+#[test]
+fn what_is_not_written_is_refused_by_name() {
+    let codec = serde_json::json!({"name": "blosc", "configuration": {
+        "cname": "zstd", "clevel": 5, "shuffle": "bitshuffle", "typesize": 1, "blocksize": 0}});
+    let array = serde_json::json!({"zarr_format": 3, "node_type": "array", "shape": [4], "data_type": "uint8",
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [4]}},
+        "chunk_key_encoding": {"name": "default"}, "fill_value": 0, "codecs": [{"name": "bytes"}, codec]});
+    let metadata = serde_json::from_value(array).unwrap();
+    let array = Array::new_with_metadata(Arc::new(MemoryStore::new()), "/", metadata).unwrap();
+    let error = array.store_chunk(&[0], &[1u8, 2, 3, 4]).unwrap_err().to_string();
+    assert!(error.contains("blosc with Zstd and shuffle Bits is read, expected LZ4"), "{error}");
+}
+
+#[test]
+fn blosc_stores_of_other_programs_are_read() {
+    let Some(root) = std::env::var_os("ENGINE_TEST_DATA") else {
+        return skipped("Zarr stores that do not ship: set ENGINE_TEST_DATA");
+    };
+    let root = Path::new(&root).join("zarr");
+    let text = std::fs::read_to_string(root.join("expected.json")).unwrap();
+    let stores: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text).unwrap();
+    let mut seen = 0;
+    for (store, entry) in &stores {
+        for (array, entry) in entry["arrays"].as_object().into_iter().flatten() {
+            let path = root.join(store).join(array);
+            let metadata = [".zarray", "zarr.json"].map(|name| std::fs::read_to_string(path.join(name)));
+            let blosc = metadata.into_iter().flatten().any(|text| text.contains("\"blosc\""));
+            if let (true, Some(digest)) = (blosc, entry["sha256_le_c_order"].as_str()) {
+                assert_eq!(sha256(&load(&path)), digest, "{}", path.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 30, "{seen} stores");
 }

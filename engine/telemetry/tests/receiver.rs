@@ -1,21 +1,21 @@
 //! Spans at a real receiver: rotel's OTLP agent gets every span over both protocols, and every parent is there.
 //!
-//! The agent is the binary that `ENGINE_TEST_ROTEL` names, or the one in the package `rotel` of the python that
-//! `ENGINE_TEST_PYTHON` names (`pip install rotel`). Without either these tests say that they were skipped.
+//! Without an agent (see [`agent`]) these tests say that they were skipped.
 
 #![expect(clippy::unwrap_used, reason = "tests may")]
 
+mod agent;
 mod fake;
 
+use agent::{Ports, Receiver, Shown, spans};
 use engine_runtime::bus::Bus;
 use engine_runtime::event::{Event, TaskRecord};
 use engine_telemetry::otel::{Otel, OtlpConfig, Stats};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
@@ -23,72 +23,6 @@ use std::time::{Duration, Instant};
 fn span_count(tasks: u64) -> u64 {
     let half = tasks.div_ceil(2);
     1 + 2 + tasks + 2 * half + (tasks - half)
-}
-
-fn agent() -> Option<PathBuf> {
-    if let Some(path) = std::env::var_os("ENGINE_TEST_ROTEL") {
-        return Some(path.into());
-    }
-    let python = std::env::var_os("ENGINE_TEST_PYTHON")?;
-    let script = "import os, rotel; print(os.path.join(os.path.dirname(rotel.__file__), 'rotel-agent'))";
-    let output = Command::new(python).args(["-c", script]).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().into())
-}
-
-/// A running agent with its own ports and log.
-struct Receiver {
-    child: Child,
-    grpc: u16,
-    http: u16,
-    log: PathBuf,
-}
-
-impl Receiver {
-    fn start(dir: &Path, verbosity: &str) -> Option<Self> {
-        let Some(agent) = agent() else {
-            // Past the capture of the test harness, so that it is seen.
-            let mut stderr = std::io::stderr();
-            writeln!(stderr, "SKIPPED: no receiver: set ENGINE_TEST_ROTEL, or ENGINE_TEST_PYTHON with rotel").unwrap();
-            return None;
-        };
-        let (grpc, http) = (free_port(), free_port());
-        let log = dir.join("rotel.log");
-        let child = Command::new(agent)
-            .args(["start", "--exporter", "blackhole", "--debug-log", "traces", "--debug-log-verbosity", verbosity])
-            .args(["--otlp-grpc-endpoint", &format!("127.0.0.1:{grpc}")])
-            .args(["--otlp-http-endpoint", &format!("127.0.0.1:{http}")])
-            .env("NO_COLOR", "1")
-            .current_dir(dir)
-            .stdin(Stdio::null())
-            .stdout(File::create(&log).unwrap())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let receiver = Self { child, grpc, http, log };
-        let deadline = Instant::now() + Duration::from_secs(20);
-        for port in [grpc, http] {
-            while TcpStream::connect(("127.0.0.1", port)).is_err() {
-                assert!(Instant::now() < deadline, "the receiver does not listen");
-                std::thread::sleep(Duration::from_millis(50));
-            }
-        }
-        Some(receiver)
-    }
-
-    fn log(&self) -> String {
-        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap()).into_owned()
-    }
-}
-
-impl Drop for Receiver {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn config(endpoint: &str, vars: &[(&str, &str)]) -> OtlpConfig {
@@ -112,43 +46,6 @@ fn run(config: OtlpConfig, tasks: u64) -> (Vec<String>, Arc<Stats>, Duration) {
     (warnings, stats, start.elapsed())
 }
 
-/// A span as the agent's log shows it.
-#[derive(Debug, Default, Clone)]
-struct Shown {
-    trace: String,
-    parent: String,
-    name: String,
-    attributes: BTreeMap<String, String>,
-}
-
-/// The spans of a detailed log by id; panics when an id comes twice.
-fn spans(log: &str) -> BTreeMap<String, Shown> {
-    let mut spans = BTreeMap::new();
-    let mut current = (String::new(), Shown::default());
-    let mut keep = |(id, span): (String, Shown)| {
-        assert!(id.is_empty() || spans.insert(id.clone(), span).is_none(), "span {id} came twice");
-    };
-    for line in log.lines() {
-        if line.starts_with("Span #") || line.starts_with("ResourceSpans #") {
-            keep(std::mem::take(&mut current));
-        } else if let Some(attribute) = line.trim_start().strip_prefix("-> ") {
-            let (name, value) = attribute.split_once(": ").unwrap();
-            current.1.attributes.insert(name.to_owned(), value.to_owned());
-        } else if let Some((field, value)) = line.split_once(':') {
-            let value = value.trim().to_owned();
-            match field.trim() {
-                "Trace ID" => current.1.trace = value,
-                "Parent ID" => current.1.parent = value,
-                "ID" => current.0 = value,
-                "Name" => current.1.name = value,
-                _ => {}
-            }
-        }
-    }
-    keep(current);
-    spans
-}
-
 /// Waits until the log holds so many spans, or as long as it may take.
 fn received(receiver: &Receiver, expected: u64) -> BTreeMap<String, Shown> {
     let deadline = Instant::now() + Duration::from_secs(20);
@@ -163,8 +60,10 @@ fn received(receiver: &Receiver, expected: u64) -> BTreeMap<String, Shown> {
 
 fn every_span_arrives(protocol: &str) {
     let dir = tempfile::tempdir().unwrap();
-    let Some(receiver) = Receiver::start(dir.path(), "detailed") else { return };
-    let port = if protocol == "grpc" { receiver.grpc } else { receiver.http };
+    let Some(agent) = agent::binary() else { return };
+    let ports = Ports::free();
+    let receiver = Receiver::start(&agent, ports, dir.path(), "detailed");
+    let port = ports.of(protocol);
     let parent = ("TRACEPARENT", "00-11111111111111111111111111111111-2222222222222222-01");
     let vars = [("OTEL_EXPORTER_OTLP_PROTOCOL", protocol), ("OTEL_SERVICE_NAME", "tested"), parent];
     let tasks = 3_001;
@@ -214,9 +113,11 @@ fn every_span_arrives_over_grpc_and_every_parent_is_there() {
 #[test]
 fn a_hundred_thousand_spans_lose_none() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(receiver) = Receiver::start(dir.path(), "basic") else { return };
-    for (protocol, port) in [("http/protobuf", receiver.http), ("grpc", receiver.grpc)] {
-        let config = config(&format!("127.0.0.1:{port}"), &[("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)]);
+    let Some(agent) = agent::binary() else { return };
+    let ports = Ports::free();
+    let _receiver = Receiver::start(&agent, ports, dir.path(), "basic");
+    for protocol in ["http/protobuf", "grpc"] {
+        let config = config(&format!("127.0.0.1:{}", ports.of(protocol)), &[("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)]);
         let start = Instant::now();
         let tasks = 28_000;
         let (warnings, stats, end) = run(config, tasks);
@@ -240,7 +141,7 @@ fn assert_lost(config: OtlpConfig, what: &str) {
 #[test]
 fn a_receiver_that_refuses_costs_one_warning() {
     for protocol in ["http/protobuf", "grpc"] {
-        let config = config(&format!("127.0.0.1:{}", free_port()), &[("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)]);
+        let config = config(&format!("127.0.0.1:{}", Ports::free().http), &[("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)]);
         assert_lost(config, protocol);
     }
 }
@@ -259,24 +160,15 @@ fn a_receiver_that_never_answers_costs_one_warning_and_five_seconds() {
 #[test]
 fn a_receiver_that_starts_late_gets_everything() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(mut receiver) = Receiver::start(dir.path(), "detailed") else { return };
-    let _ = receiver.child.kill();
-    let _ = receiver.child.wait();
-    let otel = Otel::new(config(&format!("127.0.0.1:{}", receiver.http), &[]));
+    let Some(agent) = agent::binary() else { return };
+    let ports = Ports::free();
+    let otel = Otel::new(config(&format!("127.0.0.1:{}", ports.http), &[]));
     let stats = otel.stats();
     let bus = Bus::start(vec![Box::new(otel)]);
     bus.emit_all(fake::run(Path::new("/x"), 2_000));
     std::thread::sleep(Duration::from_millis(800));
     assert!(stats.error().is_some(), "the first attempt found no receiver");
-    receiver.child = Command::new(agent().unwrap())
-        .args(["start", "--exporter", "blackhole", "--debug-log", "traces", "--debug-log-verbosity", "detailed"])
-        .args(["--otlp-grpc-endpoint", &format!("127.0.0.1:{}", receiver.grpc)])
-        .args(["--otlp-http-endpoint", &format!("127.0.0.1:{}", receiver.http)])
-        .current_dir(dir.path())
-        .stdout(File::create(&receiver.log).unwrap())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let receiver = Receiver::start(&agent, ports, dir.path(), "detailed");
     let deadline = Instant::now() + Duration::from_secs(15);
     while stats.exported() < span_count(2_000) - 1 && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(50));

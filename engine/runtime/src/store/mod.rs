@@ -3,6 +3,7 @@
 //! Reading: [`probe`](read::probe) tells a file's metadata from its header, [`open`](read::open) gives an
 //! [`ArrayReader`]. Writing: [`create`](write::create) gives an [`ArrayWriter`] that takes blocks in any order.
 
+pub mod blosc;
 pub mod catalog;
 mod natural;
 pub mod read;
