@@ -12,5 +12,6 @@ mod faults;
 mod memory;
 mod oracles;
 mod overhead;
+mod plans;
 mod receiver;
 mod support;

@@ -62,7 +62,7 @@ fn twice_the_limit_projects_the_same() {
 
 /// Writes a tiled RGB TIFF of generated tissue, tile by tile; noise in the low bits keeps deflate from shrinking it to
 /// nothing.
-fn tiled(path: &Path, width: u32, height: u32) {
+pub fn tiled(path: &Path, width: u32, height: u32) {
     use std::io::Write;
     const TILE: u32 = 512;
     let (across, down) = (width.div_ceil(TILE), height.div_ceil(TILE));
@@ -126,7 +126,7 @@ fn one_large_image_among_small_ones_stays_within_the_limit() {
     }
     // 12 megapixels, or 90.
     let (width, height, limits) =
-        if support::long() { (9_728, 9_300, ["1600MiB", "2048MiB"]) } else { (4_096, 2_950, ["384MiB", "512MiB"]) };
+        if support::long() { (9_728, 9_300, ["1024MiB", "2048MiB"]) } else { (4_096, 2_950, ["256MiB", "512MiB"]) };
     tiled(&images.join("slide.tif"), width, height);
     let set = format!("images={}/*", images.display());
     for limit in limits {

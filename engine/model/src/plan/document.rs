@@ -76,6 +76,13 @@ pub fn of(plan: &Plan) -> Json {
             })
         })
         .collect();
+    let variant = |v: &super::Variant| {
+        json!({
+            "items": v.items,
+            "reason": v.reason,
+            "stages": v.stages.iter().map(|s| s.0).collect::<Vec<_>>(),
+        })
+    };
     let passes: Vec<Json> = plan
         .groups
         .iter()
@@ -83,7 +90,9 @@ pub fn of(plan: &Plan) -> Json {
             json!({
                 "foreach": g.family.map(|f| plan.graph.input(f).decl.name.value.clone()),
                 "phase": g.phase,
+                "items": g.items.as_ref().map(|all| all.iter().map(|r| [r.start, r.end]).collect::<Vec<_>>()),
                 "stages": g.stages.iter().map(|s| s.0).collect::<Vec<_>>(),
+                "variants": g.variants.iter().map(variant).collect::<Vec<_>>(),
                 "exports": g.exports.iter().map(|n| n.0).collect::<Vec<_>>(),
                 "releases": g.releases.iter().map(|n| n.0).collect::<Vec<_>>(),
             })

@@ -2,7 +2,7 @@
 
 use crate::store::{ArrayReader, ArrayWriter};
 use engine_model::graph::{Kind, NodeId};
-use engine_model::plan::{Group, Plan, Root, Stage};
+use engine_model::plan::{Group, Plan, Root, Stage, StageId};
 use ops_core::op::AnyPartial;
 use ops_core::{Axis, Block, DType, Grid, Pool, Region, Value};
 use std::collections::BTreeMap;
@@ -110,12 +110,13 @@ impl ItemData {
             outputs: BTreeMap::new(),
             readers: BTreeMap::new(),
         };
-        for &id in &group.stages {
+        for &id in group.stages_of(class) {
             let stage = plan.stage(id);
             for &root in &stage.roots {
                 match root {
                     Root::Keep(n) => {
-                        let readers = group.stages.iter().filter(|s| plan.stage(**s).reads.contains(&n)).count() as u32;
+                        let reads = |s: &&StageId| plan.stage(**s).reads.contains(&n);
+                        let readers = group.stages_of(class).iter().filter(reads).count() as u32;
                         // An exported array outlives the item.
                         let readers = if group.exports.contains(&n) { u32::MAX } else { readers.max(1) };
                         data.kept.insert(n, Arc::new(Kept::new(plan, stage, n, class, readers)));

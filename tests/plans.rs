@@ -1,0 +1,117 @@
+//! What the planner decides for items that differ, and for items that nobody asks for.
+//!
+//! Golden plans are in `tests/golden/plans`; `UPDATE=1` writes them anew.
+
+use crate::support::{self, Run, call, stderr, stdout};
+use std::path::Path;
+
+const SETTINGS: [&str; 4] = ["--threads", "2", "--memory", "1GiB"];
+
+/// Compares what `engine plan` prints with the golden file of that name.
+fn golden(name: &str, workflow: &Path, args: &[&str]) {
+    let mut all = vec!["plan", workflow.to_str().unwrap()];
+    all.extend(SETTINGS);
+    all.extend(args);
+    let output = call(&all);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let (found, path) = (stdout(&output), support::root().join("tests/golden/plans").join(format!("{name}.txt")));
+    if std::env::var_os("UPDATE").is_some_and(|v| v == "1") {
+        support::write(&path, &found);
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    assert_eq!(found, expected, "{} differs; UPDATE=1 writes it anew", path.display());
+}
+
+/// Ten slices, smoothed, stacked, of which two are asked for.
+fn stacked(dir: &Path, crop: &str) -> std::path::PathBuf {
+    let path = dir.join("stacked.yaml");
+    let text = format!(
+        "version: 1\nname: stacked\n\
+         inputs:\n  slice: {{generate: {{items: 10, shape: [40, 50], dtype: uint8, pattern: noise}}}}\n\
+         steps:\n  smooth: {{op: gaussian, input: slice, with: {{sigma: 1.0}}}}\n  \
+         volume: {{op: stack, input: smooth}}\n  \
+         part: {{op: crop, input: volume, with: {{{crop}}}}}\n\
+         outputs:\n  Part: {{from: part, format: tiff}}\n"
+    );
+    support::write(&path, &text);
+    path
+}
+
+#[test]
+fn a_crop_of_a_stack_makes_only_the_items_it_covers() {
+    let dir = support::temp();
+    let some = stacked(dir.path(), "z: [3, 5]");
+    golden("crop_of_stack", &some, &[]);
+    let cropped = Run::ok(&some, &SETTINGS);
+    let part = std::fs::read(cropped.results("Part.tiff")).unwrap();
+    // One task a slice, since a slice is one block; one task for each of the two planes of the result.
+    assert_eq!(cropped.number("tasks"), 2.0 + 2.0);
+    // The planes are those of the whole stack.
+    let all = Run::ok(&stacked(dir.path(), "z: [0, 10]"), &SETTINGS);
+    assert_eq!(all.number("tasks"), 10.0 + 10.0);
+    let whole = std::fs::read(all.results("Part.tiff")).unwrap();
+    assert!(part.len() < whole.len() / 4, "{} of {} bytes", part.len(), whole.len());
+}
+
+/// A workflow over every image of a directory.
+fn over(dir: &Path, more: &str, op: &str, format: &str) -> std::path::PathBuf {
+    let path = dir.join("over.yaml");
+    let text = format!(
+        "version: 1\nname: over\n\
+         inputs:\n  image: {{foreach: \"in/*\"{more}}}\n\
+         steps:\n  made: {{{op}, input: image}}\n\
+         outputs:\n  Made: {{from: made, format: {format}}}\n"
+    );
+    support::write(&path, &text);
+    path
+}
+
+/// Two images that ship and one tiled TIFF of 2.1 megapixels.
+fn mixed(dir: &Path) {
+    support::copies(&dir.join("in"), &["no-tissue", "high-nuclei-score-level2"]);
+    crate::memory::tiled(&dir.join("in/slide.tif"), 1_600, 1_300);
+}
+
+#[test]
+fn a_tiled_image_among_png_is_read_region_by_region() {
+    let dir = support::temp();
+    mixed(dir.path());
+    let workflow = over(dir.path(), "", "op: normalize, with: {over: collection}", "tiff");
+    golden("mixed_access", &workflow, &[]);
+    let found = |block: &str| {
+        let run = Run::ok(&workflow, &[&SETTINGS[..], &["--block", block]].concat());
+        ["slide", "no-tissue"].map(|stem| std::fs::read(run.results(&format!("Made/{stem}.tiff"))).unwrap())
+    };
+    assert!(found("512") == found("100000"), "the way an item is read changes its result");
+}
+
+#[test]
+fn chunks_of_arrays_of_several_sizes_have_one_writer() {
+    let dir = support::temp();
+    // The first item in order is smaller than a default chunk, the last is larger.
+    crate::memory::tiled(&dir.path().join("in/a.tif"), 300, 300);
+    crate::memory::tiled(&dir.path().join("in/b.tif"), 1_400, 1_200);
+    let workflow = over(dir.path(), "", "op: invert", "zarr");
+    let run = Run::ok(&workflow, &SETTINGS);
+    assert!(run.results("Made/a.zarr").is_dir() && run.results("Made/b.zarr").is_dir());
+}
+
+#[test]
+fn an_item_found_damaged_while_running_is_skipped_where_its_input_says_so() {
+    let dir = support::temp();
+    support::copies(&dir.path().join("in"), &["no-tissue", "high-nuclei-score-level2"]);
+    let damaged = dir.path().join("in/no-tissue.png");
+    let bytes = std::fs::read(&damaged).unwrap();
+    // The header is whole, so that only reading the pixels can find it.
+    std::fs::write(&damaged, &bytes[..bytes.len() / 2]).unwrap();
+    let skips = over(dir.path(), ", on_error: skip, batch: 1", "op: invert", "tiff");
+    let run = Run::with(&skips, &["--threads", "1"], &[]).expect_code(5);
+    assert_eq!((run.number("items_failed"), run.number("tasks_failed")), (1.0, 1.0));
+    assert!(run.results("Made/high-nuclei-score-level2.tiff").is_file());
+    assert!(!run.results("Made/no-tissue.tiff").exists());
+    // Without it the first failure ends the run: here the damaged item comes first.
+    std::fs::rename(&damaged, dir.path().join("in/a.png")).unwrap();
+    let stops = over(dir.path(), ", batch: 1", "op: invert", "tiff");
+    let run = Run::with(&stops, &["--threads", "1"], &[]).expect_code(5);
+    assert!(!run.results("Made/high-nuclei-score-level2.tiff").exists());
+}
