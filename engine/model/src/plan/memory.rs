@@ -57,6 +57,9 @@ pub fn project(plan: &Plan, window: u64) -> Memory {
             Term { what: "record".into(), count: 1, bytes: RECORD },
             Term { what: "worker thread".into(), count: threads, bytes: THREAD },
         ];
+        if plan.settings.waiting > 0 {
+            terms.push(Term { what: "spans that wait to be sent".into(), count: 1, bytes: plan.settings.waiting });
+        }
         let (stage, task) = largest_task(plan, group);
         terms.push(Term { what: format!("task of {stage}"), count: threads, bytes: task });
         terms.push(Term {
@@ -87,7 +90,7 @@ pub fn project(plan: &Plan, window: u64) -> Memory {
         }
     }
     // The same buffers serve all passes, so they are bounded by what the largest leaves them.
-    let fixed = PROCESS + RECORD + threads * THREAD;
+    let fixed = PROCESS + RECORD + threads * THREAD + plan.settings.waiting;
     best.pool = best.projected.saturating_sub(fixed + writers(plan, best.window));
     best
 }

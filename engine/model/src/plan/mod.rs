@@ -32,6 +32,8 @@ pub struct Settings {
     pub block: Vec<u64>,
     /// False keeps every intermediate array, for comparison.
     pub fuse: bool,
+    /// Bytes of what may wait to leave the process besides the record, such as spans for a collector.
+    pub waiting: u64,
 }
 
 /// Number of a stage.
