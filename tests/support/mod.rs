@@ -82,10 +82,12 @@ impl Run {
     pub fn limited(workflow: &Path, args: &[&str], bytes: u64) -> Run {
         let (dir, engine) = (temp(), engine());
         let mut command = Command::new("sh");
-        engine.get_envs().for_each(|(name, value)| match value {
-            Some(value) => drop(command.env(name, value)),
-            None => drop(command.env_remove(name)),
-        });
+        for (name, value) in engine.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
         command.args(["-c", "ulimit -d \"$0\" && exec \"$@\""]).arg((bytes / 1024).to_string());
         command.arg(engine.get_program()).arg("run").arg(workflow).arg("--out").arg(dir.path().join("run"));
         command.args(["--progress", "none", "--json"]).args(args).stdin(Stdio::null());
