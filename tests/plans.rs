@@ -1,12 +1,120 @@
-//! Plans of the workflows that ship, as golden texts, and that a run does what its plan says.
+//! What the planner decides, as golden texts, and that a run does what its plan says.
 //!
-//! `UPDATE=1 cargo test -p engine --test acceptance plans` writes the texts anew; read the difference before keeping it.
+//! Golden plans are in `tests/golden/plans`; `UPDATE=1` writes them anew.
 
-use crate::support::{self, Run, call, stdout, tree};
+use crate::support::{self, Run, call, stderr, stdout, tree};
 use serde_json::Value as Json;
+use std::path::Path;
 
-/// What decides a plan besides the workflow, fixed.
-const WITHIN: [&str; 4] = ["--threads", "2", "--memory", "4GiB"];
+const SETTINGS: [&str; 4] = ["--threads", "2", "--memory", "1GiB"];
+
+/// Compares what `engine plan` prints with the golden file of that name.
+fn golden(name: &str, workflow: &Path, args: &[&str]) {
+    let mut all = vec!["plan", workflow.to_str().unwrap()];
+    all.extend(SETTINGS);
+    all.extend(args);
+    let output = call(&all);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let (found, path) = (stdout(&output), support::root().join("tests/golden/plans").join(format!("{name}.txt")));
+    if std::env::var_os("UPDATE").is_some_and(|v| v == "1") {
+        support::write(&path, &found);
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    assert_eq!(found, expected, "{} differs; UPDATE=1 writes it anew", path.display());
+}
+
+/// Ten slices, smoothed, stacked, of which two are asked for.
+fn stacked(dir: &Path, crop: &str) -> std::path::PathBuf {
+    let path = dir.join("stacked.yaml");
+    let text = format!(
+        "version: 1\nname: stacked\n\
+         inputs:\n  slice: {{generate: {{items: 10, shape: [40, 50], dtype: uint8, pattern: noise}}}}\n\
+         steps:\n  smooth: {{op: gaussian, input: slice, with: {{sigma: 1.0}}}}\n  \
+         volume: {{op: stack, input: smooth}}\n  \
+         part: {{op: crop, input: volume, with: {{{crop}}}}}\n\
+         outputs:\n  Part: {{from: part, format: tiff}}\n"
+    );
+    support::write(&path, &text);
+    path
+}
+
+#[test]
+fn a_crop_of_a_stack_makes_only_the_items_it_covers() {
+    let dir = support::temp();
+    let some = stacked(dir.path(), "z: [3, 5]");
+    golden("crop_of_stack", &some, &[]);
+    let cropped = Run::ok(&some, &SETTINGS);
+    // One task a slice, since a slice is one block, and one for the result.
+    assert_eq!(cropped.number("tasks"), 2.0 + 1.0);
+    let all = Run::ok(&stacked(dir.path(), "z: [0, 10]"), &SETTINGS);
+    assert_eq!(all.number("tasks"), 10.0 + 1.0);
+    let pages = |run: &Run| support::pixels::tiff_pages(&run.results("Part.tiff"));
+    assert_eq!(pages(&all).len(), 10);
+    assert!(pages(&cropped) == pages(&all)[3..5], "the planes are those of the whole stack");
+}
+
+/// A workflow over every image of a directory.
+fn over(dir: &Path, more: &str, op: &str, format: &str) -> std::path::PathBuf {
+    let path = dir.join("over.yaml");
+    let text = format!(
+        "version: 1\nname: over\n\
+         inputs:\n  image: {{foreach: \"in/*\"{more}}}\n\
+         steps:\n  made: {{{op}, input: image}}\n\
+         outputs:\n  Made: {{from: made, format: {format}}}\n"
+    );
+    support::write(&path, &text);
+    path
+}
+
+/// Two images that ship and one tiled TIFF of 2.1 megapixels.
+fn mixed(dir: &Path) {
+    support::copies(&dir.join("in"), &["no-tissue", "high-nuclei-score-level2"]);
+    crate::memory::tiled(&dir.join("in/slide.tif"), 1_600, 1_300);
+}
+
+#[test]
+fn a_tiled_image_among_png_is_read_region_by_region() {
+    let dir = support::temp();
+    mixed(dir.path());
+    let workflow = over(dir.path(), "", "op: normalize, with: {over: collection}", "tiff");
+    golden("mixed_access", &workflow, &[]);
+    let found = |block: &str| {
+        let run = Run::ok(&workflow, &[&SETTINGS[..], &["--block", block]].concat());
+        ["slide", "no-tissue"].map(|stem| std::fs::read(run.results(&format!("Made/{stem}.tiff"))).unwrap())
+    };
+    assert!(found("512") == found("100000"), "the way an item is read changes its result");
+}
+
+#[test]
+fn chunks_of_arrays_of_several_sizes_have_one_writer() {
+    let dir = support::temp();
+    // The first item in order is smaller than a default chunk, the last is larger.
+    crate::memory::tiled(&dir.path().join("in/a.tif"), 300, 300);
+    crate::memory::tiled(&dir.path().join("in/b.tif"), 1_400, 1_200);
+    let workflow = over(dir.path(), "", "op: invert", "zarr");
+    let run = Run::ok(&workflow, &SETTINGS);
+    assert!(run.results("Made/a.zarr").is_dir() && run.results("Made/b.zarr").is_dir());
+}
+
+#[test]
+fn an_item_found_damaged_while_running_is_skipped_where_its_input_says_so() {
+    let dir = support::temp();
+    support::copies(&dir.path().join("in"), &["no-tissue", "high-nuclei-score-level2"]);
+    let damaged = dir.path().join("in/no-tissue.png");
+    let bytes = std::fs::read(&damaged).unwrap();
+    // The header is whole, so that only reading the pixels can find it.
+    std::fs::write(&damaged, &bytes[..bytes.len() / 2]).unwrap();
+    let skips = over(dir.path(), ", on_error: skip, batch: 1", "op: invert", "tiff");
+    let run = Run::with(&skips, &["--threads", "1"], &[]).expect_code(5);
+    assert_eq!((run.number("items_failed"), run.number("tasks_failed")), (1.0, 1.0));
+    assert!(run.results("Made/high-nuclei-score-level2.tiff").is_file());
+    assert!(!run.results("Made/no-tissue.tiff").exists());
+    // Without it the first failure ends the run: here the damaged item comes first.
+    std::fs::rename(&damaged, dir.path().join("in/a.png")).unwrap();
+    let stops = over(dir.path(), ", batch: 1", "op: invert", "tiff");
+    let run = Run::with(&stops, &["--threads", "1"], &[]).expect_code(5);
+    assert!(!run.results("Made/high-nuclei-score-level2.tiff").exists());
+}
 
 fn plan_json(file: &str, more: &[&str]) -> Json {
     let output = call(&[&["plan", file, "--json", "--threads", "2"], more].concat());
@@ -16,14 +124,7 @@ fn plan_json(file: &str, more: &[&str]) -> Json {
 #[test]
 fn plans_of_what_ships_are_the_golden_ones() {
     for name in ["bcss", "astronaut"] {
-        let file = support::workflow(&format!("{name}.yaml"));
-        let text = stdout(&call(&[&["plan", file.to_str().unwrap()], &WITHIN[..]].concat()));
-        let golden = support::root().join(format!("tests/golden/plans/{name}.txt"));
-        if std::env::var_os("UPDATE").is_some() {
-            support::write(&golden, &text);
-        }
-        let expected = std::fs::read_to_string(&golden).unwrap_or_default();
-        assert_eq!(text, expected, "{} differs; UPDATE=1 writes it anew", golden.display());
+        golden(name, &support::workflow(&format!("{name}.yaml")), &[]);
     }
 }
 
@@ -36,9 +137,9 @@ fn images_are_decoded_once_where_memory_has_room_and_again_where_not() {
         .map(|f| support::data("histology").join(f).metadata().unwrap().len())
         .sum();
     let file_text = file.to_str().unwrap();
-    let roomy = plan_json(file_text, &["--memory", "4GiB"]);
+    let roomy = plan_json(file_text, &["--memory", "1GiB"]);
     assert_eq!(roomy["handed_on"][0]["items"], 10, "{}", roomy["handed_on"]);
-    let first = Run::ok(&file, &WITHIN);
+    let first = Run::ok(&file, &SETTINGS);
     assert_eq!(first.number("bytes_read") as u64, once, "each file is read once");
 
     // The refused plan says how much the least would be: nothing is left to hand on.

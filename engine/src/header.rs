@@ -14,7 +14,7 @@ const COUNT_TASKS_UP_TO: u64 = 10_000_000;
 
 /// The header of a run.
 pub fn of(plan: &Plan, workflow: &Workflow, dir: &RunDir, clock: &Clock) -> RunHeader {
-    let items = plan.groups.iter().map(|g| plan.graph.items(g.family)).max().unwrap_or(1);
+    let items = plan.groups.iter().map(|g| plan.item_count(g)).max().unwrap_or(1);
     let mut id = blake3::Hasher::new();
     id.update(&clock.now().to_le_bytes());
     id.update(&std::process::id().to_le_bytes());

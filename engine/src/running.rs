@@ -5,14 +5,14 @@ use crate::prepare::{self, Prepared, ProfileArgs, WorkflowArgs};
 use crate::run_dir::RunDir;
 use crate::{exit, header};
 use engine_model::diag::{Report, Span};
-use engine_model::plan::{Plan, document};
+use engine_model::plan::{Plan, Settings as PlanSettings, document};
 use engine_runtime::bus::Bus;
 use engine_runtime::event::{Event, RunStatus};
 use engine_runtime::exec::clock::{Clock, process_cpu};
 use engine_runtime::exec::run::{self as exec, Options, Outcome};
 use engine_telemetry::profile::Clock as ProfileClock;
 use engine_telemetry::record::{Record, RecordError};
-use engine_telemetry::{Settings, subscribers};
+use engine_telemetry::{Settings, subscribers, waiting_bytes};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -72,7 +72,9 @@ pub fn execute(request: Request<'_>) -> Result<Ran, u8> {
     show(&prepared.sources, &prepared.report);
     let span = prepared.workflow.profile.memory.as_ref().map_or(Span::default(), |m| m.span);
     let graph_document = document::graph(&prepared.graph);
-    let plan = prepare::plan(prepared.graph.clone(), prepared.settings.clone(), span).map_err(|refused| {
+    let env = |name: &str| std::env::var(name).ok();
+    let settings = PlanSettings { waiting: waiting_bytes(&request.settings, &env), ..prepared.settings.clone() };
+    let plan = prepare::plan(prepared.graph.clone(), settings, span).map_err(|refused| {
         let mut report = Report::default();
         report.push(refused.1);
         show(&prepared.sources, &report);
@@ -89,7 +91,7 @@ pub fn execute(request: Request<'_>) -> Result<Ran, u8> {
         eprintln!("error: {e}");
         exit::FAILED
     })?;
-    let (list, warnings) = subscribers(&request.settings, &|name| std::env::var(name).ok());
+    let (list, warnings) = subscribers(&request.settings, &env);
     for w in warnings {
         eprintln!("warning: {w}");
     }

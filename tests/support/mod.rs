@@ -78,6 +78,22 @@ impl Run {
         Run { output: command.output().unwrap(), dir }
     }
 
+    /// The same in a child to which the system gives no more memory for data than `bytes`.
+    pub fn limited(workflow: &Path, args: &[&str], bytes: u64) -> Run {
+        let (dir, engine) = (temp(), engine());
+        let mut command = Command::new("sh");
+        for (name, value) in engine.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.args(["-c", "ulimit -d \"$0\" && exec \"$@\""]).arg((bytes / 1024).to_string());
+        command.arg(engine.get_program()).arg("run").arg(workflow).arg("--out").arg(dir.path().join("run"));
+        command.args(["--progress", "none", "--json"]).args(args).stdin(Stdio::null());
+        Run { output: command.output().unwrap(), dir }
+    }
+
     /// A run that has to end well.
     pub fn ok(workflow: &Path, args: &[&str]) -> Run {
         Run::with(workflow, args, &[]).expect_code(0)

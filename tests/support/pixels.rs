@@ -31,10 +31,22 @@ pub fn le(samples: &[u16]) -> Vec<u8> {
 
 /// A float64 TIFF of one page.
 pub fn tiff_f64(path: &Path) -> Vec<f64> {
+    tiff_pages(path).swap_remove(0)
+}
+
+/// The pages of a float64 TIFF.
+pub fn tiff_pages(path: &Path) -> Vec<Vec<f64>> {
     let file = std::io::BufReader::new(std::fs::File::open(path).unwrap());
     let mut decoder = Decoder::new(file).unwrap().with_limits(Limits::unlimited());
-    match decoder.read_image().unwrap() {
-        DecodingResult::F64(values) => values,
-        other => panic!("{}: expected float64, found {other:?}", path.display()),
+    let mut pages = Vec::new();
+    loop {
+        match decoder.read_image().unwrap() {
+            DecodingResult::F64(values) => pages.push(values),
+            other => panic!("{}: expected float64, found {other:?}", path.display()),
+        }
+        if !decoder.more_images() {
+            return pages;
+        }
+        decoder.next_image().unwrap();
     }
 }

@@ -46,6 +46,15 @@ pub struct Settings {
     pub worker: Option<String>,
 }
 
+/// Bytes of what may wait to be sent while these settings hold, besides the record: spans for a collector.
+#[must_use]
+pub fn waiting_bytes(settings: &Settings, env: Env<'_>) -> u64 {
+    match OtlpConfig::read(settings.otlp.as_deref(), env) {
+        Ok(Some(_)) => otel::WAITING_BYTES,
+        Ok(None) | Err(_) => 0,
+    }
+}
+
 /// The subscribers of a run, for [`engine_runtime::bus::Bus::start`], and warnings about what could not be set up.
 #[must_use]
 pub fn subscribers(settings: &Settings, env: Env<'_>) -> (Vec<Box<dyn Subscriber>>, Vec<String>) {
@@ -84,6 +93,8 @@ mod tests {
         assert_eq!(names(&settings, &[]), (vec!["task-stream", "values", "profile"], 0));
         let on = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://h:1")];
         assert_eq!(names(&settings, &on), (vec!["task-stream", "values", "profile", "otel"], 0));
+        assert_eq!(waiting_bytes(&settings, &|_| None), 0);
+        assert_eq!(waiting_bytes(&settings, &|_| Some("http://h:1".into())), otel::WAITING_BYTES);
         settings.otlp = Some("https://h".into());
         settings.progress = ProgressMode::Plain;
         assert_eq!(names(&settings, &on), (vec!["task-stream", "values", "profile", "progress"], 1));

@@ -76,6 +76,13 @@ pub fn of(plan: &Plan) -> Json {
             })
         })
         .collect();
+    let variant = |v: &super::Variant| {
+        json!({
+            "items": v.items,
+            "reason": v.reason,
+            "stages": v.stages.iter().map(|s| s.0).collect::<Vec<_>>(),
+        })
+    };
     let passes: Vec<Json> = plan
         .groups
         .iter()
@@ -83,18 +90,21 @@ pub fn of(plan: &Plan) -> Json {
             json!({
                 "foreach": g.family.map(|f| plan.graph.input(f).decl.name.value.clone()),
                 "phase": g.phase,
+                "items": g.items.as_ref().map(|all| all.iter().map(|r| [r.start, r.end]).collect::<Vec<_>>()),
                 "stages": g.stages.iter().map(|s| s.0).collect::<Vec<_>>(),
+                "variants": g.variants.iter().map(variant).collect::<Vec<_>>(),
                 "exports": g.exports.iter().map(|n| n.0).collect::<Vec<_>>(),
                 "releases": g.releases.iter().map(|n| n.0).collect::<Vec<_>>(),
             })
         })
         .collect();
+    let handed = |h: &super::HandedOn| json!({"node": h.node.0, "items": h.items, "before": h.before, "bytes": h.bytes, "from": h.from, "to": h.to});
     json!({
         "version": VERSION,
         "graph": graph(&plan.graph),
         "passes": passes,
         "stages": stages,
-        "handed_on": plan.handed_on.iter().map(|h| json!({"node": h.node.0, "items": h.items, "from": h.from, "to": h.to})).collect::<Vec<_>>(),
+        "handed_on": plan.handed_on.iter().map(handed).collect::<Vec<_>>(),
         "decisions": plan.decisions,
         "memory": plan.memory,
         "tasks": plan.tasks(),

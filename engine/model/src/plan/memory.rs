@@ -84,6 +84,14 @@ pub fn project(plan: &Plan, window: u64) -> Memory {
             Term { share: Share::Program, what: "record".into(), count: 1, bytes: RECORD },
             Term { share: Share::Threads, what: "worker thread".into(), count: threads, bytes: THREAD },
         ];
+        if plan.settings.waiting > 0 {
+            terms.push(Term {
+                share: Share::Program,
+                what: "spans that wait to be sent".into(),
+                count: 1,
+                bytes: plan.settings.waiting,
+            });
+        }
         let (stage, task) = largest_task(plan, group);
         terms.push(Term { share: Share::Tasks, what: format!("task of {stage}"), count: threads, bytes: task });
         terms.push(Term {
@@ -93,7 +101,7 @@ pub fn project(plan: &Plan, window: u64) -> Memory {
             bytes: REUSE.min(task.saturating_mul(threads)),
         });
         let footprints = item_footprints(plan, group);
-        let in_flight = window.min(plan.graph.items(group.family)).max(1);
+        let in_flight = window.min(plan.item_count(group)).max(1);
         let mut left = in_flight;
         let mut item_budget = 0u64;
         for (bytes, count) in &footprints {
@@ -120,7 +128,7 @@ pub fn project(plan: &Plan, window: u64) -> Memory {
         }
     }
     // The same buffers serve all passes, so they are bounded by what the largest leaves them.
-    let fixed = PROCESS + RECORD + threads * THREAD;
+    let fixed = PROCESS + RECORD + threads * THREAD + plan.settings.waiting;
     best.pool = best.projected.saturating_sub(fixed + writers(plan, best.window));
     best
 }
@@ -143,7 +151,7 @@ pub fn item_bytes(plan: &Plan, group: &Group, class: usize) -> u64 {
 
 fn item_terms(plan: &Plan, group: &Group, class: usize, counted: impl Fn(Root) -> bool) -> u64 {
     let mut sum = 0u64;
-    for &s in &group.stages {
+    for &s in group.stages_of(class) {
         let stage = plan.stage(s);
         let grid = plan.grid(stage, class);
         for &root in stage.roots.iter().filter(|r| counted(**r)) {
@@ -165,9 +173,11 @@ fn item_terms(plan: &Plan, group: &Group, class: usize, counted: impl Fn(Root) -
 }
 
 /// A kept array: its blocks, rounded up by the pool by at most a sixteenth, and what stands around each.
-fn kept_bytes(plan: &Plan, n: NodeId, class: usize) -> u64 {
-    let bytes = plan.graph.node(n).meta(class).bytes();
-    let stage = plan.stages.iter().find(|s| s.roots.contains(&Root::Keep(n)));
+pub(super) fn kept_bytes(plan: &Plan, n: NodeId, class: usize) -> u64 {
+    let (bytes, family) = (plan.graph.node(n).meta(class).bytes(), plan.graph.node(n).family);
+    let stages = plan.groups.iter().filter(|g| g.family == family).flat_map(|g| g.stages_of(class));
+    let mut stages = stages.map(|s| plan.stage(*s));
+    let stage = stages.find(|s| s.roots.contains(&Root::Keep(n)));
     let blocks = stage.map_or(1, |s| plan.grid(s, class).count());
     bytes.saturating_add(bytes / 16).saturating_add(KEPT_ARRAY).saturating_add(blocks.saturating_mul(KEPT_BLOCK))
 }
@@ -189,16 +199,9 @@ fn reduce_bytes(plan: &Plan, n: NodeId, class: usize) -> u64 {
 
 /// Footprints of a group's items, largest first, with how many items have each.
 fn item_footprints(plan: &Plan, group: &Group) -> Vec<(u64, u64)> {
-    let classes = plan.graph.classes(group.family);
-    let mut counts = vec![0u64; classes];
-    match group.family {
-        Some(f) if classes > 1 => {
-            let items = &plan.graph.input(f).items;
-            (0..items.len()).for_each(|i| counts[items.meta_id(i)] += 1);
-        }
-        family => counts[0] = plan.graph.items(family),
-    }
-    let mut v: Vec<(u64, u64)> = (0..classes).map(|c| (item_bytes(plan, group, c), counts[c])).collect();
+    let counts = plan.class_counts(group);
+    let mut v: Vec<(u64, u64)> =
+        counts.iter().enumerate().filter(|(_, n)| **n > 0).map(|(c, n)| (item_bytes(plan, group, c), *n)).collect();
     v.sort_by_key(|b| std::cmp::Reverse(b.0));
     v
 }
@@ -210,45 +213,28 @@ fn carried(plan: &Plan, at: usize) -> u64 {
         for &n in &group.exports {
             let released = plan.groups.iter().position(|g| g.releases.contains(&n)).unwrap_or(usize::MAX);
             if made <= at && at <= released {
-                let family = plan.graph.node(n).family;
-                sum = sum.saturating_add(match family {
-                    Some(f) if plan.graph.classes(family) > 1 => {
-                        let items = &plan.graph.input(f).items;
-                        (0..items.len()).map(|i| kept_bytes(plan, n, items.meta_id(i))).sum()
-                    }
-                    _ => kept_bytes(plan, n, 0).saturating_mul(plan.graph.items(family)),
-                });
+                let counts = plan.class_counts(group);
+                sum = counts
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, items)| **items > 0)
+                    .fold(sum, |s, (c, items)| s.saturating_add(kept_bytes(plan, n, c).saturating_mul(*items)));
             }
         }
     }
     for handed in plan.handed_on.iter().filter(|h| h.from <= at && at <= h.to) {
-        let family = plan.graph.node(handed.node).family;
-        let bytes = |i| kept_bytes(plan, handed.node, plan.graph.class_of(family, i));
-        sum = sum.saturating_add((0..handed.items).map(bytes).sum());
+        sum = sum.saturating_add(handed.bytes);
     }
     sum
-}
-
-/// How many items of an array, from the first, can be kept in so many bytes, and the bytes they take.
-pub fn first_items(plan: &Plan, node: NodeId, room: u64) -> (u64, u64) {
-    let family = plan.graph.node(node).family;
-    let mut sum = 0u64;
-    for item in 0..plan.graph.items(family) {
-        let with = sum.saturating_add(kept_bytes(plan, node, plan.graph.class_of(family, item)));
-        if with > room {
-            return (item, sum);
-        }
-        sum = with;
-    }
-    (plan.graph.items(family), sum)
 }
 
 /// The stage whose tasks hold most bytes, and how many.
 fn largest_task(plan: &Plan, group: &Group) -> (String, u64) {
     let mut best = (String::new(), 0);
-    for &s in &group.stages {
-        let stage = plan.stage(s);
-        for class in 0..plan.graph.classes(group.family) {
+    let counts = plan.class_counts(group);
+    for class in (0..counts.len()).filter(|c| counts[*c] > 0) {
+        for &s in group.stages_of(class) {
+            let stage = plan.stage(s);
             let bytes = stage_task_bytes(plan, stage, class);
             if bytes > best.1 {
                 best = (plan.stage_name(stage), bytes);

@@ -19,6 +19,7 @@ pub mod rules;
 use crate::graph::{Graph, InputId, Kind, NodeId};
 use ops_core::{Axis, Grid, Region};
 use smallvec::SmallVec;
+use std::ops::Range;
 
 /// What the planner may choose within; never changes a byte of the results.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +32,8 @@ pub struct Settings {
     pub block: Vec<u64>,
     /// False keeps every intermediate array, for comparison.
     pub fuse: bool,
+    /// Bytes of what may wait to leave the process besides the record, such as spans for a collector.
+    pub waiting: u64,
 }
 
 /// Number of a stage.
@@ -76,21 +79,62 @@ pub struct Group {
     pub family: Option<InputId>,
     /// Collection reductions that lie before it.
     pub phase: u32,
-    /// Its stages by level.
+    /// The stages of all its variants, by variant and level.
     pub stages: Vec<StageId>,
+    /// How its items are computed: one way, or several where their classes ask for it. Never empty.
+    pub variants: Vec<Variant>,
+    /// The variant of each class, by number; empty where there is one variant.
+    pub variant_of: Vec<u32>,
+    /// The items it runs over, ascending; `None` for all.
+    pub items: Option<Vec<Range<u64>>>,
     /// Kept arrays that later groups read; they live until the last such group ends.
     pub exports: Vec<NodeId>,
     /// Exported arrays of earlier groups that die with this one.
     pub releases: Vec<NodeId>,
 }
 
+impl Group {
+    /// The stages that an item of a class goes through, by level.
+    pub fn stages_of(&self, class: usize) -> &[StageId] {
+        let at = self.variant_of.get(class).map_or(0, |v| *v as usize);
+        self.variants.get(at).map_or(&[], |v| &v.stages)
+    }
+
+    /// True where the pass runs over this item.
+    pub fn runs(&self, item: u64) -> bool {
+        let Some(ranges) = &self.items else { return true };
+        let at = ranges.partition_point(|r| r.end <= item);
+        ranges.get(at).is_some_and(|r| r.contains(&item))
+    }
+}
+
+/// One way in which the items of a pass are computed: classes that differ in what is kept, such as images that are
+/// decoded whole beside tiled ones, have stages of their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variant {
+    /// Its stages by level.
+    pub stages: Vec<StageId>,
+    /// The first class that takes it.
+    pub class: usize,
+    /// Items that take it.
+    pub items: u64,
+    /// What sets its items apart, in one line; empty where there is one variant.
+    pub reason: String,
+}
+
 /// An array that one pass hands on to the next, so that it is not read again, for as many items as memory has room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HandedOn {
     /// The array.
     pub node: NodeId,
-    /// How many items, from the first.
+    /// The classes whose items are handed on, ascending.
+    pub classes: Vec<usize>,
+    /// Only items of a lower number are.
+    pub before: u64,
+    /// How many that are.
     pub items: u64,
+    /// The bytes they take.
+    pub bytes: u64,
     /// Number of the group that reads it.
     pub from: usize,
     /// Number of the last group that uses it; those between that use it hand it on.
@@ -162,7 +206,9 @@ impl Plan {
 
     /// What hands an item's array on through group number `at`, if that is done for the item.
     pub fn hands_on(&self, node: NodeId, item: u64, at: usize) -> Option<&HandedOn> {
-        self.handed_on.iter().find(|h| h.node == node && item < h.items && h.from <= at && at <= h.to)
+        let of = |h: &&HandedOn| h.node == node && item < h.before && h.from <= at && at <= h.to;
+        let class = self.graph.class_of(self.graph.node(node).family, item);
+        self.handed_on.iter().find(of).filter(|h| h.classes.binary_search(&class).is_ok())
     }
 
     /// The node behind a root.
@@ -183,19 +229,34 @@ impl Plan {
         self.groups
             .iter()
             .map(|g| {
-                let per_class: Vec<u64> = (0..self.graph.classes(g.family))
-                    .map(|c| g.stages.iter().map(|&s| self.grid(self.stage(s), c).count()).sum())
-                    .collect();
-                match g.family {
-                    None => per_class[0],
-                    Some(_) if per_class.len() == 1 => self.graph.items(g.family).saturating_mul(per_class[0]),
-                    Some(f) => {
-                        let items = &self.graph.input(f).items;
-                        (0..items.len()).map(|i| per_class[items.meta_id(i)]).sum()
-                    }
-                }
+                let of = |c: usize| g.stages_of(c).iter().map(|&s| self.grid(self.stage(s), c).count()).sum::<u64>();
+                let counts = self.class_counts(g);
+                counts.iter().enumerate().fold(0u64, |s, (c, n)| s.saturating_add(of(c).saturating_mul(*n)))
             })
             .fold(0, u64::saturating_add)
+    }
+
+    /// Number of items a pass runs over; 1 for what is single.
+    pub fn item_count(&self, group: &Group) -> u64 {
+        match &group.items {
+            None => self.graph.items(group.family),
+            Some(ranges) => ranges.iter().map(|r| r.end - r.start).sum(),
+        }
+    }
+
+    /// Number of items of each class that a pass runs over.
+    pub fn class_counts(&self, group: &Group) -> Vec<u64> {
+        let mut counts = vec![0; self.graph.classes(group.family)];
+        match group.family {
+            Some(f) if counts.len() > 1 => {
+                let items = &self.graph.input(f).items;
+                let all = 0..items.len();
+                let ranges = group.items.as_deref().unwrap_or(std::slice::from_ref(&all));
+                ranges.iter().cloned().flatten().for_each(|i| counts[items.meta_id(i)] += 1);
+            }
+            _ => counts[0] = self.item_count(group),
+        }
+        counts
     }
 
     /// What a stage is called: the steps it computes.

@@ -48,10 +48,19 @@ pub fn text(plan: &Plan) -> String {
             Some(f) => format!("each item of {}", g.input(f).decl.name.value),
             None => "what is single".into(),
         };
-        let _ = writeln!(s, "\npass {}: {over}", i + 1);
-        for &id in &group.stages {
+        let only = match plan.item_count(group) {
+            n if group.items.is_some() => format!(", {n} of {}", g.items(group.family)),
+            _ => String::new(),
+        };
+        let _ = writeln!(s, "\npass {}: {over}{only}", i + 1);
+        let stages = group.variants.iter().enumerate().flat_map(|(n, v)| v.stages.iter().map(move |id| (n, v, *id)));
+        for (n, variant, id) in stages {
+            if group.variants.len() > 1 && variant.stages.first() == Some(&id) {
+                let (count, why) = (variant.items, &variant.reason);
+                let _ = writeln!(s, "  variant {}: {count} item{} ({why})", n + 1, if count == 1 { "" } else { "s" });
+            }
             let stage = plan.stage(id);
-            let grid = plan.grid(stage, 0);
+            let grid = plan.grid(stage, variant.class);
             let block = stage.block.iter().map(|(a, n)| format!("{}={n}", a.name())).collect::<Vec<_>>().join(" ");
             let tasks = grid.count();
             let many = if g.classes(group.family) > 1 { " (first item)" } else { "" };
@@ -70,7 +79,10 @@ pub fn text(plan: &Plan) -> String {
                     Kind::Join(_) => "join",
                     Kind::Reduce(..) => "reduce",
                 };
-                let meta = node.metas.first().map(|m| format!(" -> {m}")).unwrap_or_default();
+                let meta = (!node.is_reduce())
+                    .then(|| node.meta(variant.class))
+                    .map(|m| format!(" -> {m}"))
+                    .unwrap_or_default();
                 let _ = writeln!(s, "    {verb:7} {}{meta}", node.label());
             }
             for &r in &stage.roots {

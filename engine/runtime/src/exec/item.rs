@@ -2,7 +2,7 @@
 
 use crate::store::{ArrayReader, ArrayWriter};
 use engine_model::graph::{Kind, NodeId};
-use engine_model::plan::{Plan, Root, Stage};
+use engine_model::plan::{Plan, Root, Stage, StageId};
 use ops_core::op::AnyPartial;
 use ops_core::{Axis, Block, DType, Grid, Pool, Region, Value};
 use std::collections::BTreeMap;
@@ -134,12 +134,13 @@ impl ItemData {
             outputs: BTreeMap::new(),
             readers: BTreeMap::new(),
         };
-        for &id in &group.stages {
+        for &id in group.stages_of(class) {
             let stage = plan.stage(id);
             for &root in &stage.roots {
                 match root {
                     Root::Keep(n) => {
-                        let readers = group.stages.iter().filter(|s| plan.stage(**s).reads.contains(&n)).count() as u32;
+                        let reads = |s: &&StageId| plan.stage(**s).reads.contains(&n);
+                        let readers = group.stages_of(class).iter().filter(reads).count() as u32;
                         let readers = if outlives(plan, at, item, n) { u32::MAX } else { readers.max(1) };
                         let kept = match handed(n) {
                             Some(kept) => {

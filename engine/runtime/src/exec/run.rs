@@ -446,7 +446,7 @@ impl Driver<'_> {
                 exports.insert((n, item), kept.clone());
             }
         }
-        let last = plan.groups[group + 1..].iter().all(|later| later.family != g.family);
+        let last = plan.groups[group + 1..].iter().all(|later| later.family != g.family || !later.runs(item));
         if let (Some(f), true) = (g.family, last || failed) {
             let name: Arc<str> = plan.graph.input(f).items.stem(item).into();
             self.options.bus.emit(Event::ItemEnded { item, name, ok: !failed });
@@ -465,7 +465,7 @@ impl Driver<'_> {
                 }
                 Some(into) => {
                     if let Err(e) = op.merge(into, partial) {
-                        let stage = plan.groups[group].stages[0];
+                        let stage = plan.groups[group].stages_of(data.class)[0];
                         let task = Task { group, item: data.item, class: data.class, stage, block: 0 };
                         let failed = task::op_failed(n, String::new(), e);
                         return Err(Box::new((task, failed.named(plan, data.item, self.options.keep_going))));
@@ -481,7 +481,8 @@ impl Driver<'_> {
     fn finish_group(&self, shared: &mut Shared, group: usize) {
         let plan = self.cx.plan;
         let g = &plan.groups[group];
-        let reduces: Vec<NodeId> = g
+        // Variants of a pass share their reductions.
+        let reduces: BTreeSet<NodeId> = g
             .stages
             .iter()
             .flat_map(|&s| plan.stage(s).roots.iter())

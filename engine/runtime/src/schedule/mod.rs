@@ -213,6 +213,10 @@ impl Schedule {
         let window = self.window.min(usize::try_from(batch.max(1)).unwrap_or(usize::MAX));
         while !self.stopped && self.next_item < count && self.items.len() < window {
             let item = self.next_item;
+            if !group.runs(item) {
+                self.next_item += 1;
+                continue;
+            }
             let Some(class) = source.class(self.group, item) else {
                 self.next_item += 1;
                 continue;
@@ -226,7 +230,7 @@ impl Schedule {
             }
             self.next_item += 1;
             self.in_flight_bytes += bytes;
-            let stages = group.stages.iter().map(|&id| self.stage_run(plan, id, class)).collect();
+            let stages = group.stages_of(class).iter().map(|&id| self.stage_run(plan, id, class)).collect();
             let mut run = ItemRun { item, class, bytes, stages, outstanding: 0, failed: false, finishing: false };
             unlock(plan, &mut run);
             self.items.push_back(run);

@@ -14,8 +14,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-/// Task records that wait at most: some 64 MiB.
-const BACKLOG: usize = 131_072;
+/// Task records that wait at most.
+const BACKLOG: usize = 32_768;
+/// What they take together: a task of a dozen ops takes a kilobyte, and events of other kinds are few.
+pub const WAITING_BYTES: u64 = BACKLOG as u64 * 1024;
 /// Events that make one request, of about four spans each.
 const REQUEST: usize = 512;
 /// Longest wait for a request to fill.

@@ -14,7 +14,7 @@ mod spans;
 mod transport;
 
 pub use config::{OtlpConfig, OtlpError, Parent, Protocol};
-pub use export::Stats;
+pub use export::{Stats, WAITING_BYTES};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use engine_runtime::event::{Delivery, Event, Subscriber};

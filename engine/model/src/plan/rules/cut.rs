@@ -17,18 +17,18 @@ struct Key {
     extents: Vec<(char, Vec<u64>)>,
 }
 
-/// The stages of one pass, by level.
-pub(super) fn apply(plan: &Plan, pass: &Pass, kept: &Kept) -> Vec<Stage> {
+/// The stages of one pass for items of these classes, by level.
+pub(super) fn apply(plan: &Plan, pass: &Pass, classes: &[usize], kept: &Kept) -> Vec<Stage> {
     let mut by_key: BTreeMap<Key, Vec<Root>> = BTreeMap::new();
     let mut add = |root: Root, level: u32| {
         let n = plan.graph.node(root_array(&plan.graph, root));
-        let whole = matches!(root, Root::Keep(_)) && decoded_whole(plan, root_array(&plan.graph, root));
+        let whole = matches!(root, Root::Keep(_)) && decoded_whole(plan, root_array(&plan.graph, root), classes);
         let extents = n.metas[0]
             .axes
             .iter()
             .enumerate()
             .filter(|(_, a)| *a != Axis::C)
-            .map(|(i, a)| (a.name(), n.metas.iter().map(|m| m.shape[i]).collect()))
+            .map(|(i, a)| (a.name(), classes.iter().map(|&c| n.meta(c).shape[i]).collect()))
             .collect();
         let alone = whole.then(|| root_array(&plan.graph, root));
         by_key.entry(Key { level, alone, extents }).or_default().push(root);
@@ -43,19 +43,18 @@ pub(super) fn apply(plan: &Plan, pass: &Pass, kept: &Kept) -> Vec<Stage> {
         let n = plan.graph.outputs[o].node;
         if !plan.graph.node(n).is_reduce() {
             // A kept array that is decoded whole is written from where it is kept, a level later.
-            let level = kept.kept.get(&n).map_or(kept.level[&n], |l| l + u32::from(decoded_whole(plan, n)));
+            let level = kept.kept.get(&n).map_or(kept.level[&n], |l| l + u32::from(decoded_whole(plan, n, classes)));
             add(Root::Write(o), level);
         }
     }
     by_key.into_iter().map(|(key, roots)| stage(plan, pass, kept, key.level, roots)).collect()
 }
 
-fn decoded_whole(plan: &Plan, n: NodeId) -> bool {
+/// True for a source that items of these classes decode whole.
+pub(super) fn decoded_whole(plan: &Plan, n: NodeId, classes: &[usize]) -> bool {
     let node = plan.graph.node(n);
     match node.kind {
-        Kind::Source(i) => {
-            (0..plan.graph.classes(node.family)).any(|c| plan.graph.source(i, c).access == Access::Whole)
-        }
+        Kind::Source(i) => classes.iter().any(|&c| plan.graph.source(i, c).access == Access::Whole),
         _ => false,
     }
 }
@@ -101,18 +100,19 @@ fn root_array_or_reduce(plan: &Plan, root: Root) -> NodeId {
 /// Notes for each stage which others of its group must be complete first.
 pub(super) fn order(plan: &mut Plan) {
     for g in 0..plan.groups.len() {
-        let ids = plan.groups[g].stages.clone();
-        for &id in &ids {
-            let s = plan.stage(id);
-            let makes = |other: StageId| {
-                plan.stage(other).roots.iter().any(|r| match r {
-                    Root::Keep(n) => s.reads.contains(n),
-                    Root::Reduce(n) => s.values.contains(n),
-                    Root::Write(_) => false,
-                })
-            };
-            let after: Vec<StageId> = ids.iter().copied().filter(|&o| o != id && makes(o)).collect();
-            plan.stages[id.0 as usize].after = after;
+        for ids in plan.groups[g].variants.iter().map(|v| v.stages.clone()).collect::<Vec<_>>() {
+            for &id in &ids {
+                let s = plan.stage(id);
+                let makes = |other: StageId| {
+                    plan.stage(other).roots.iter().any(|r| match r {
+                        Root::Keep(n) => s.reads.contains(n),
+                        Root::Reduce(n) => s.values.contains(n),
+                        Root::Write(_) => false,
+                    })
+                };
+                let after: Vec<StageId> = ids.iter().copied().filter(|&o| o != id && makes(o)).collect();
+                plan.stages[id.0 as usize].after = after;
+            }
         }
     }
 }

@@ -1,8 +1,7 @@
 //! Chooses the block of each stage: the user's or the default, made to cover whole chunks of what the stage writes.
 
+use super::cut::decoded_whole;
 use super::decide;
-use crate::catalog::Access;
-use crate::graph::Kind;
 use crate::plan::{Plan, Root, Stage};
 use crate::spec::workflow::Format;
 use ops_core::{ArrayMeta, Axis};
@@ -29,20 +28,16 @@ fn default_block(spatial: usize) -> u64 {
     if spatial >= 3 { 64 } else { 256 }
 }
 
-/// Sets the stage's block.
-pub(super) fn apply(plan: &mut Plan, stage: &mut Stage) {
+/// Sets the block of a stage that items of these classes go through; `whose` names them where there are others.
+pub(super) fn apply(plan: &mut Plan, stage: &mut Stage, classes: &[usize], whose: &str) {
     let node = plan.graph.node(stage.domain);
     let meta = &node.metas[0];
     let spatial = meta.axes.spatial();
-    let whole = stage.roots.iter().any(|r| match (r, &node.kind) {
-        (Root::Keep(_), Kind::Source(i)) => {
-            (0..plan.graph.classes(node.family)).any(|c| plan.graph.source(*i, c).access == Access::Whole)
-        }
-        _ => false,
-    });
+    let keeps = stage.roots.iter().any(|r| matches!(r, Root::Keep(_)));
+    let whole = keeps && decoded_whole(plan, stage.domain, classes);
     let mut block: Vec<(Axis, u64)> = Vec::new();
     for (i, axis) in meta.axes.iter().enumerate().filter(|(_, a)| *a != Axis::C) {
-        let largest = node.metas.iter().map(|m| m.shape[i]).max().unwrap_or(1).max(1);
+        let largest = classes.iter().map(|&c| node.meta(c).shape[i]).max().unwrap_or(1).max(1);
         let extent = if whole {
             largest
         } else if let Some(nth) = spatial.iter().position(|&p| p == i) {
@@ -54,7 +49,7 @@ pub(super) fn apply(plan: &mut Plan, stage: &mut Stage) {
     }
     for &root in &stage.roots {
         if let Root::Write(o) = root {
-            align(plan, o, &mut block);
+            align(plan, o, classes, &mut block);
         }
     }
     let text = block.iter().map(|(a, n)| format!("{}={n}", a.name())).collect::<Vec<_>>().join(" ");
@@ -66,7 +61,7 @@ pub(super) fn apply(plan: &mut Plan, stage: &mut Stage) {
         "as asked, whole chunks of each Zarr output"
     };
     stage.block = block;
-    let name = plan.stage_name(stage);
+    let name = format!("{}{whose}", plan.stage_name(stage));
     plan.decisions.push(decide("granule", name, text, reason));
 }
 
@@ -80,26 +75,21 @@ fn asked(block: &[u64], nth: usize, of: usize) -> Option<u64> {
 }
 
 /// Rounds the block up to whole chunks of a Zarr output, so that every chunk has one writer.
-fn align(plan: &Plan, output: usize, block: &mut [(Axis, u64)]) {
+fn align(plan: &Plan, output: usize, classes: &[usize], block: &mut [(Axis, u64)]) {
     let out = &plan.graph.outputs[output];
     if out.format != Format::Zarr {
         return;
     }
-    let meta = &plan.graph.node(out.node).metas[0];
-    let chunks = out.decl.chunks.as_ref().map_or_else(|| default_chunks(meta), |c| c.value.clone());
+    let node = plan.graph.node(out.node);
     for (axis, extent) in block {
-        if let Some(p) = meta.axes.position(*axis)
-            && let Some(&c) = chunks.get(p)
-        {
-            *extent = extent.div_ceil(lcm(c.max(1), 1)) * c.max(1);
-        }
+        let Some(p) = node.metas[0].axes.position(*axis) else { continue };
+        // A chunk is as large as an array that is smaller than it, so the largest of all classes serves them all: an
+        // array of smaller chunks has one.
+        let of = |meta: &ArrayMeta| match &out.decl.chunks {
+            Some(asked) => asked.value.get(p).copied(),
+            None => default_chunks(meta).get(p).copied(),
+        };
+        let chunk = classes.iter().filter_map(|&c| of(node.meta(c))).max().unwrap_or(1).max(1);
+        *extent = extent.div_ceil(chunk) * chunk;
     }
-}
-
-fn lcm(a: u64, b: u64) -> u64 {
-    let (mut x, mut y) = (a, b);
-    while y != 0 {
-        (x, y) = (y, x % y);
-    }
-    a / x.max(1) * b
 }

@@ -15,9 +15,9 @@ pub(super) const ITEM_LIMIT: u64 = 64 << 20;
 /// What writing an element's byte to memory and reading it again costs, in nanoseconds.
 const KEEP_NANOS_PER_BYTE: f32 = 0.5;
 
-/// What must or may be kept in one pass.
-pub(super) fn apply(plan: &mut Plan, pass: &Pass, limit: u64) -> Kept {
-    let must = must_keep(plan, pass);
+/// What must or may be kept in one pass, for items of these classes.
+pub(super) fn apply(plan: &mut Plan, pass: &Pass, classes: &[usize], limit: u64) -> Kept {
+    let must = must_keep(plan, pass, classes);
     let level = levels(plan, pass, &must);
     let mut uses: BTreeMap<NodeId, BTreeSet<u32>> = BTreeMap::new();
     for r in roots(pass) {
@@ -43,7 +43,8 @@ pub(super) fn apply(plan: &mut Plan, pass: &Pass, limit: u64) -> Kept {
         if must.contains_key(&id) {
             at = BTreeSet::from([level[&id]]);
             kept.insert(id, level[&id]);
-        } else if at.len() > 1 && worth_keeping(plan, pass, id, at.len() - 1, limit, &must) {
+        } else if at.len() > 1 && worth_keeping(plan, pass, id, at.len() - 1, largest(plan, id, classes), limit, &must)
+        {
             let first = at.first().copied().unwrap_or(0);
             at = BTreeSet::from([first]);
             kept.insert(id, first);
@@ -62,19 +63,23 @@ pub(super) fn apply(plan: &mut Plan, pass: &Pass, limit: u64) -> Kept {
     Kept { kept, level }
 }
 
+/// Bytes of the largest array a node makes for items of these classes.
+pub(super) fn largest(plan: &Plan, id: NodeId, classes: &[usize]) -> u64 {
+    let n = plan.graph.node(id);
+    if n.is_reduce() { 0 } else { classes.iter().map(|&c| n.meta(c).bytes()).max().unwrap_or(0) }
+}
+
 /// Everything the pass leaves, kept arrays aside.
 fn roots(pass: &Pass) -> impl Iterator<Item = Root> + '_ {
     pass.outputs.iter().map(|&o| Root::Write(o)).chain(pass.reduces.iter().map(|&r| Root::Reduce(r)))
 }
 
-fn must_keep(plan: &Plan, pass: &Pass) -> BTreeMap<NodeId, &'static str> {
+fn must_keep(plan: &Plan, pass: &Pass, classes: &[usize]) -> BTreeMap<NodeId, &'static str> {
     let mut must = BTreeMap::new();
     for &id in &pass.nodes {
         let n = plan.graph.node(id);
         let why = match &n.kind {
-            Kind::Source(i)
-                if (0..plan.graph.classes(n.family)).any(|c| plan.graph.source(*i, c).access == Access::Whole) =>
-            {
+            Kind::Source(i) if classes.iter().any(|&c| plan.graph.source(*i, c).access == Access::Whole) => {
                 Some("its format can only be decoded whole")
             }
             Kind::Map(m) if m.block_dependent() => Some("its elements depend on the block they were computed in"),
@@ -108,11 +113,11 @@ fn worth_keeping(
     pass: &Pass,
     id: NodeId,
     again: usize,
+    bytes: u64,
     limit: u64,
     must: &BTreeMap<NodeId, &'static str>,
 ) -> bool {
     let n = plan.graph.node(id);
-    let bytes = n.metas.iter().map(|m| m.bytes()).max().unwrap_or(0);
     let size = n.metas[0].dtype.size() as f32;
     let cost = chain_nanos(plan, pass, id, must) * again as f32;
     let keep_cost = size * KEEP_NANOS_PER_BYTE;

@@ -1,6 +1,7 @@
 //! The planner's rules, one file each, in the order they apply.
 
 mod cut;
+mod demand;
 mod granule;
 mod hand_on;
 mod keep;
@@ -8,6 +9,7 @@ mod memory;
 mod passes;
 mod prune;
 mod share;
+mod variants;
 
 pub use granule::default_chunks;
 pub use memory::Refusal;
@@ -54,26 +56,40 @@ fn draft(graph: Graph, settings: &Settings, keep_limit: u64) -> Plan {
         settings: settings.clone(),
     };
     for pass in &passes {
-        // What is kept decides where stages must be cut; so keeping comes before cutting.
-        let kept = keep::apply(&mut plan, pass, keep_limit);
-        // Needs to know every root, and gives the granule rule its stages.
-        let stages = cut::apply(&plan, pass, &kept);
-        // After cutting: the block of a stage must suit all outputs it writes.
-        let first = plan.stages.len() as u32;
-        for mut stage in stages {
-            granule::apply(&mut plan, &mut stage);
-            plan.stages.push(stage);
+        // Before anything is decided for items: those that would be decided differently are planned apart.
+        let sorts = variants::apply(&mut plan, pass, keep_limit);
+        let mut made = Vec::new();
+        for sort in &sorts {
+            let decided = plan.decisions.len();
+            // What is kept decides where stages must be cut; so keeping comes before cutting.
+            let kept = keep::apply(&mut plan, pass, &sort.classes, keep_limit);
+            let whose = sort.suffix();
+            plan.decisions[decided..].iter_mut().for_each(|d| d.about.push_str(&whose));
+            // Needs to know every root, and gives the granule rule its stages.
+            let stages = cut::apply(&plan, pass, &sort.classes, &kept);
+            // After cutting: the block of a stage must suit all outputs it writes.
+            let first = plan.stages.len() as u32;
+            for mut stage in stages {
+                granule::apply(&mut plan, &mut stage, &sort.classes, &whose);
+                plan.stages.push(stage);
+            }
+            made.push((first..plan.stages.len() as u32).map(super::StageId).collect());
         }
-        let ids = (first..plan.stages.len() as u32).map(super::StageId).collect();
+        let (variants, variant_of) = variants::finish(&plan, pass, &sorts, made);
         plan.groups.push(Group {
             family: pass.family,
             phase: pass.phase,
-            stages: ids,
+            stages: variants.iter().flat_map(|v| v.stages.iter().copied()).collect(),
+            variants,
+            variant_of,
+            items: None,
             exports: pass.exports.iter().copied().collect(),
             releases: Vec::new(),
         });
     }
     cut::order(&mut plan);
+    // Needs finished stages: what a stage computes decides which items it asks for.
+    demand::apply(&mut plan);
     passes::release(&mut plan);
     plan
 }
