@@ -1,7 +1,7 @@
 //! Blosc, the container in which most Zarr stores keep their chunks, without C++.
 //!
 //! `zarrs` links c-blosc with Snappy, which is C++. This reads every Blosc 1 buffer: all inner compressors, bytes or
-//! bits shuffled, split or not. It writes LZ4 only. [`codec`] makes it the codec `blosc` of Zarr v2 and v3.
+//! bits shuffled, split or not. It writes LZ4 only. `codec.rs` makes it the codec `blosc` of Zarr v2 and v3.
 //!
 //! Source: `README_CHUNK_FORMAT.rst` of c-blosc. A buffer is a header of 16 bytes, the offset of every block, and the
 //! blocks; a block is one stream, or one for each byte of an element.
