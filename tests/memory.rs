@@ -125,9 +125,9 @@ fn one_large_image_among_small_ones_stays_within_the_limit() {
             std::fs::rename(from, images.join(format!("{stem}-{i}.png"))).unwrap();
         }
     }
-    // 12 megapixels, or 90.
+    // 25 megapixels, or 90.
     let (width, height, limits) =
-        if support::long() { (9_728, 9_300, ["1024MiB", "2048MiB"]) } else { (4_096, 2_950, ["256MiB", "512MiB"]) };
+        if support::long() { (9_728, 9_300, ["1024MiB", "2048MiB"]) } else { (6_144, 4_096, ["384MiB", "512MiB"]) };
     tiled(&images.join("slide.tif"), width, height);
     let set = format!("images={}/*", images.display());
     for limit in limits {

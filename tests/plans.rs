@@ -89,7 +89,7 @@ fn a_tiled_image_among_png_is_read_region_by_region() {
 fn chunks_of_arrays_of_several_sizes_have_one_writer() {
     let dir = support::temp();
     // The first item in order is smaller than a default chunk, the last is larger.
-    crate::memory::tiled(&dir.path().join("in/a.tif"), 300, 300);
+    crate::memory::tiled(&dir.path().join("in/a.tif"), 300, 600);
     crate::memory::tiled(&dir.path().join("in/b.tif"), 1_400, 1_200);
     let workflow = over(dir.path(), "", "op: invert", "zarr");
     let run = Run::ok(&workflow, &SETTINGS);
