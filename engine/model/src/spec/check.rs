@@ -201,8 +201,14 @@ impl Checker<'_> {
     }
 
     fn push(&mut self, pointer: &str, mut d: Diagnostic) {
-        if let Some(n) = node_at(self.subject.node, pointer).filter(|n| n.span != n.origin) {
-            d.notes.push(format!("the value comes from {}", place(self.subject.sources, n.origin)));
+        match node_at(self.subject.node, pointer) {
+            Some(n) if n.pasted.is_some() => {
+                d.notes.push("references inside the text are replaced first".to_owned());
+            }
+            Some(n) if !n.is_verbatim() => {
+                d.notes.push(format!("the value comes from {}", place(self.subject.sources, n.origin)));
+            }
+            _ => {}
         }
         self.broken.values.insert(pointer.to_owned());
         self.report.push(d);
@@ -265,7 +271,7 @@ impl Checker<'_> {
         let words: Vec<&str> = kinds.iter().map(|k| kind_words(k)).collect();
         let message = format!("{}: expected {}, found {}", self.place(pointer), words.join(" or "), describe(value));
         let mut d = Diagnostic::new(self.subject.codes.kind, span, message);
-        let own = node_at(self.subject.node, pointer).is_some_and(|n| n.span == n.origin);
+        let own = node_at(self.subject.node, pointer).is_some_and(Node::is_verbatim);
         if let (true, Some((text, help))) = (own && span.end > span.start, retyped(value, &kinds)) {
             d = d.help(help).fix(span, text);
         } else if value.is_null() {
@@ -290,7 +296,7 @@ impl Checker<'_> {
             _ => format!("{place}: expected one of {listed}, found {found}"),
         };
         let d = Diagnostic::new(code, span, message);
-        let own = node_at(self.subject.node, pointer).is_some_and(|n| n.span == n.origin);
+        let own = node_at(self.subject.node, pointer).is_some_and(Node::is_verbatim);
         let near = value.as_str().and_then(|s| nearest(s, names.iter().map(String::as_str)));
         self.push(
             pointer,
@@ -339,7 +345,7 @@ impl Checker<'_> {
         let message = format!("{}: expected {}, found {}", self.place(pointer), forms.join(" or "), describe(value));
         let d = Diagnostic::new(self.subject.codes.form, span, message);
         let all: Vec<&str> = branches.iter().flat_map(|b| kinds(b)).collect();
-        let own = node_at(self.subject.node, pointer).is_some_and(|n| n.span == n.origin);
+        let own = node_at(self.subject.node, pointer).is_some_and(Node::is_verbatim);
         let d = match retyped(value, &all).filter(|_| own) {
             Some((text, help)) => d.help(help).fix(span, text),
             None => d,

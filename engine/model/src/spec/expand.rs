@@ -6,7 +6,8 @@ use super::params::{Given, Raw};
 use super::resolve::{Links, Ref, Scopes, Symbol};
 use super::tree::{Entry, Kind, Node, escape};
 use super::unit::{Unit, normal};
-use super::workflow::{InputDecl, Origin, Spanned, SpannedJson, StepDecl, StepInput, Workflow};
+use super::conditions::Verdict;
+use super::workflow::{Condition, InputDecl, Origin, Spanned, SpannedJson, StepDecl, StepInput, Test, Workflow};
 use super::{Loader, ops, outputs, resolve};
 use crate::diag::{Diagnostic, Span};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,8 @@ struct Pending {
     op: Spanned<String>,
     connections: Vec<(Option<Spanned<String>>, Ref)>,
     with: SpannedJson,
+    /// A condition on the metadata of an array.
+    when: Option<(Ref, Vec<Test>)>,
 }
 
 /// Where a list of steps stands.
@@ -171,12 +174,19 @@ impl Expansion<'_, '_> {
             return Symbol::Broken;
         };
         let Some(connected) = connected else { return Symbol::Broken };
-        let on = match e.value.get("when") {
-            Some(when) => match self.condition(unit, when) {
-                Some(on) => on,
+        let (on, when) = match e.value.entry("when") {
+            Some(when) => match self.condition(unit, &when.value, at.scope) {
+                Some(Verdict::Known(on)) => (on, None),
+                Some(Verdict::OfArray(..)) if kind != "op" => {
+                    let message = format!("`{}`: a condition on an array decides over one op, found `{kind}`", e.key);
+                    let d = Diagnostic::new("E0413", when.key_span, message);
+                    self.l.report.push(d.help("put it at the steps inside, or decide by a parameter"));
+                    return Symbol::Broken;
+                }
+                Some(Verdict::OfArray(of, tests)) => (true, Some((of, tests))),
                 None => return Symbol::Broken,
             },
-            None => true,
+            None => (true, None),
         };
         let sources = connected.sources();
         let off = match sources[..] {
@@ -191,7 +201,7 @@ impl Expansion<'_, '_> {
             return Symbol::Broken;
         }
         match kind {
-            "op" => self.op(e, &connected, at, on).unwrap_or(off),
+            "op" => self.op(e, &connected, at, on, when).unwrap_or(off),
             _ if !on => off,
             "use" => self.used(e, &connected, at),
             _ => self.repeat(unit, e, &connected, at, &pointer),
@@ -229,42 +239,15 @@ impl Expansion<'_, '_> {
         self.mentioned.insert(name.split('.').next().unwrap_or(name).to_owned());
     }
 
-    fn condition(&mut self, unit: &mut Unit, when: &Node) -> Option<bool> {
-        if when.refused {
-            return None;
-        }
-        match &*when.kind {
-            Kind::Bool(b) => Some(*b),
-            Kind::Map(_) => {
-                let (param, equals) = (when.get("param")?, when.get("equals")?);
-                let name = param.text()?;
-                if !unit.params.declared.contains_key(name) {
-                    let known = unit.params.declared.keys().map(String::as_str);
-                    let d = Diagnostic::new("E0404", param.span, format!("the workflow has no parameter `{name}`"));
-                    self.l.report.push(match nearest(name, known.clone()) {
-                        Some(near) => d.help(format!("did you mean `{near}`?")).fix(param.span, near),
-                        None => d.help(format!("the parameters are {}", list(known))),
-                    });
-                    return None;
-                }
-                let value = unit.params.value(name)?;
-                let declared = unit.params.declared.get(name)?.file.as_ref()?;
-                let mut wrong = crate::diag::Report::default();
-                if super::params::checked(equals, declared, name, &mut wrong).is_none() {
-                    let message = format!("parameter `{name}` can never be {}", equals.describe());
-                    let d = Diagnostic::new("E0412", equals.span, message);
-                    let why = wrong.sorted().first().map(|d| d.message.clone()).unwrap_or_default();
-                    self.l.report.push(d.note(why).help("compare with a value that the parameter accepts"));
-                    return None;
-                }
-                Some(value.to_json() == equals.to_json())
-            }
-            _ => None,
-        }
-    }
-
     /// `None` when the step is off.
-    fn op(&mut self, e: &Entry, connected: &Connected, at: &Place<'_>, on: bool) -> Option<Symbol> {
+    fn op(
+        &mut self,
+        e: &Entry,
+        connected: &Connected,
+        at: &Place<'_>,
+        on: bool,
+        when: Option<(Ref, Vec<Test>)>,
+    ) -> Option<Symbol> {
         let op = e.value.get("op")?;
         let op = Spanned::new(op.text().unwrap_or_default().to_owned(), op.span);
         let checked = self.l.op_step(&e.value, e.key_span, &op, connected);
@@ -281,6 +264,7 @@ impl Expansion<'_, '_> {
             op,
             connections: connections.into_iter().map(|(p, name)| (p, Ref { scope: at.scope, name })).collect(),
             with,
+            when,
         });
         Some(Symbol::Flat(flat))
     }
@@ -373,8 +357,8 @@ impl Expansion<'_, '_> {
         let Some(repeat) = e.value.get("repeat") else { return Symbol::Broken };
         if let Some(until) = repeat.entry("until") {
             self.l.report.push(
-                Diagnostic::new("E0310", until.key_span, "`until` is not supported yet: the number of times is fixed")
-                    .help("remove it and write `times:`"),
+                Diagnostic::new("E0310", until.key_span, "`until` can't be decided before the run: the steps are unrolled while planning")
+                    .help("remove it; `times:` alone says how often, and a `when:` at a step of the body can leave it out"),
             );
             return Symbol::Broken;
         }
@@ -466,9 +450,14 @@ impl Expansion<'_, '_> {
                     inputs.push(StepInput { port, from: Spanned::new(flat, from.name.span) });
                 }
             }
-            let sources = inputs.iter().map(|i| (i.from.value.clone(), i.from.span)).collect();
+            let when = p.when.and_then(|(of, tests)| {
+                let flat = self.scopes.resolve(&of, &mut self.l.report)?;
+                Some(Condition { of: Spanned::new(flat, of.name.span), tests })
+            });
+            let sources = inputs.iter().map(|i| &i.from).chain(when.as_ref().map(|w| &w.of));
+            let sources = sources.map(|from| (from.value.clone(), from.span)).collect();
             links.push((p.name.value.clone(), sources));
-            steps.push(StepDecl { name: p.name, op: p.op, inputs, with: p.with });
+            steps.push(StepDecl { name: p.name, op: p.op, inputs, with: p.with, when });
         }
         (steps, links)
     }

@@ -81,6 +81,13 @@ pub(super) const CODES: &[Code] = &[
         "expect: {outputs: {Mask: {…}}}",
     ),
     code(
+        "E0707",
+        "path that leaves its folder by a reference",
+        "The text of a reference inside `to` leads out of the folder that is written before it. A whole path as a parameter may lead anywhere.",
+        "to: \"results/${params.case}.zarr\"   # with case: ../../home",
+        "to: \"results/${params.case}.zarr\"   # with case: a7",
+    ),
+    code(
         "E0801",
         "does not fit the memory",
         "Even with the smallest blocks the plan needs more memory than the limit. The message names the step that needs most and the setting that would make it fit.",
