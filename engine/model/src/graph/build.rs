@@ -14,7 +14,8 @@ use std::sync::Arc;
 /// Builds the graph of a workflow whose text was found right. Everything wrong with it goes to `report`; a graph comes
 /// back only when nothing is.
 pub fn build(workflow: &Workflow, catalog: &dyn Catalog, report: &mut Report) -> Option<Graph> {
-    let mut b = Builder { graph: Graph::default(), names: BTreeMap::new(), off: BTreeSet::new(), report, failed: false };
+    let mut b =
+        Builder { graph: Graph::default(), names: BTreeMap::new(), off: BTreeSet::new(), report, failed: false };
     for decl in &workflow.inputs {
         b.input(decl, catalog);
     }

@@ -1,7 +1,7 @@
 //! `when:` on an array: decided by metadata, once for all items.
 
-use super::build::Builder;
 use super::Decided;
+use super::build::Builder;
 use crate::diag::Diagnostic;
 use crate::spec::workflow::{Condition, StepDecl};
 
@@ -13,7 +13,8 @@ impl Builder<'_> {
         let id = self.made(&when.of)?;
         let node = self.graph.node(id);
         let Some(first) = node.metas.first() else {
-            let message = format!("`when` of step `{}` looks at an array, found a table: `{}`", step.name.value, when.of.value);
+            let message =
+                format!("`when` of step `{}` looks at an array, found a table: `{}`", step.name.value, when.of.value);
             let d = Diagnostic::new("E0414", when.of.span, message);
             self.fail(d.help("name an input or a step that makes an array"));
             return None;

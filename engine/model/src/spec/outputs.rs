@@ -119,7 +119,8 @@ fn stays(l: &mut Loader<'_>, to: &Node) {
         let rest = text.get(folder..).unwrap_or_default().trim_start_matches('/');
         if super::unit::normal(std::path::Path::new(rest)).starts_with("..") {
             let folder = text.get(..folder).filter(|f| !f.is_empty()).unwrap_or("./");
-            let message = format!("expected a path inside `{folder}`, which is written before the reference, found {text:?}");
+            let message =
+                format!("expected a path inside `{folder}`, which is written before the reference, found {text:?}");
             let d = Diagnostic::new("E0707", to.span, message);
             l.report.push(d.help("give the parameter a plain name, or make the whole path a parameter"));
             return;

@@ -118,6 +118,10 @@ impl Loader<'_> {
             };
             Some(Spanned::new(v, span("block")))
         });
-        Profile { memory, threads: unit.read::<u64>("/run/threads", &mut self.report).map(|t| Spanned::new(t, span("threads"))), block }
+        Profile {
+            memory,
+            threads: unit.read::<u64>("/run/threads", &mut self.report).map(|t| Spanned::new(t, span("threads"))),
+            block,
+        }
     }
 }

@@ -224,6 +224,9 @@ mod tests {
         let text = |json: &str| number_text(&serde_json::from_str(json).unwrap());
         assert_eq!((text("2"), text("2.0"), text("2e0")), ("2".into(), "2".into(), "2".into()));
         assert_eq!((text("-0.0"), text("0.25"), text("-1.5")), ("0".into(), "0.25".into(), "-1.5".into()));
-        assert_eq!((text("1e300"), text("1e-9"), text("18446744073709551615")), ("1e300".into(), "1e-9".into(), u64::MAX.to_string()));
+        assert_eq!(
+            (text("1e300"), text("1e-9"), text("18446744073709551615")),
+            ("1e300".into(), "1e-9".into(), u64::MAX.to_string())
+        );
     }
 }

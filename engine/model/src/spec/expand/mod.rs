@@ -1,15 +1,18 @@
 //! From a unit to a flat workflow: used workflows and repeats become their steps, conditions are decided.
 
-use super::names::{is_identifier, list, nearest, place, to_identifier};
-use super::ops::{Connected, Connection};
-use super::params::{Given, Raw};
-use super::resolve::{Links, Ref, Scopes, Symbol};
-use super::tree::{Entry, Kind, Node, escape};
-use super::unit::{Unit, normal};
+mod repeat;
+mod unused;
+mod used;
+
 use super::conditions::Verdict;
-use super::workflow::{Condition, InputDecl, Origin, Spanned, SpannedJson, StepDecl, StepInput, Test, Workflow};
+use super::names::{is_identifier, list, place, to_identifier};
+use super::ops::{Connected, Connection};
+use super::resolve::{Links, Ref, Scopes, Symbol};
+use super::tree::{Entry, Node, escape};
+use super::unit::{Unit, normal};
+use super::workflow::{Condition, InputDecl, Spanned, SpannedJson, StepDecl, StepInput, Test, Workflow};
 use super::{Loader, ops, outputs, resolve};
-use crate::diag::{Diagnostic, Span};
+use crate::diag::Diagnostic;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -269,177 +272,6 @@ impl Expansion<'_, '_> {
         Some(Symbol::Flat(flat))
     }
 
-    fn used(&mut self, e: &Entry, connected: &Connected, at: &Place<'_>) -> Symbol {
-        let Some(uses) = e.value.get("use") else { return Symbol::Broken };
-        let written = uses.text().unwrap_or_default();
-        let path = self.l.base_of(uses.origin).join(written);
-        if self.trail.contains(&normal(&path)) {
-            let message = format!("`{written}` uses itself");
-            let d = Diagnostic::new("E0308", uses.span, message);
-            self.l.report.push(d.help("a workflow can't contain itself; `repeat:` does something several times"));
-            return Symbol::Broken;
-        }
-        let text = match self.l.fs.read(&path) {
-            Ok(text) => text,
-            Err(why) => {
-                let d = Diagnostic::new("E0307", uses.span, format!("can't read the workflow `{written}`: {why}"));
-                self.l.report.push(d.note(format!("looked for {}", path.display())));
-                return Symbol::Broken;
-            }
-        };
-        let given: Vec<Given> = e
-            .value
-            .get("with")
-            .map(Node::entries)
-            .unwrap_or_default()
-            .iter()
-            .map(|p| Given {
-                name: Spanned::new(p.key.clone(), p.key_span),
-                value: Raw::Node(p.value.clone()),
-                origin: Origin::Workflow(place(&self.l.sources, p.value.span)),
-            })
-            .collect();
-        let Some(mut unit) = self.l.unit(&path, text, &given) else { return Symbol::Broken };
-        let Some(bound) = self.bind(&unit, e, connected, at.scope) else { return Symbol::Broken };
-        self.trail.push(normal(&path));
-        let scope = self.unit_scope(&mut unit, &format!("{}{}/", at.prefix, e.key), &bound);
-        self.trail.pop();
-        let mut results = BTreeMap::new();
-        for o in unit.entries("outputs") {
-            if let Some(from) = o.value.get("from")
-                && let Some(name) = from.text()
-            {
-                let name = Spanned::new(name.to_owned(), from.span);
-                results.insert(o.key.clone(), Ref { scope, name });
-            }
-        }
-        if results.is_empty() { Symbol::Broken } else { Symbol::Results(results) }
-    }
-
-    /// What the inputs of a used workflow stand for.
-    fn bind(&mut self, unit: &Unit, e: &Entry, connected: &Connected, scope: usize) -> Option<BTreeMap<String, Ref>> {
-        let inner: Vec<String> = unit.entries("inputs").iter().map(|i| i.key.clone()).collect();
-        let names = || inner.iter().map(String::as_str);
-        match connected {
-            Connected::None => Some(BTreeMap::new()),
-            Connected::One(from) => match inner.as_slice() {
-                [one] => Some(BTreeMap::from([(one.clone(), Ref { scope, name: from.clone() })])),
-                _ => {
-                    let message = format!("the workflow used by `{}` has {} inputs, found `input`", e.key, inner.len());
-                    let d = Diagnostic::new("E0309", from.span, message);
-                    self.l
-                        .report
-                        .push(d.help(format!("write `inputs: {{NAME: …}}`; its inputs are {}", list(names()))));
-                    None
-                }
-            },
-            Connected::Named(given) => {
-                let mut bound = BTreeMap::new();
-                for (port, from) in given {
-                    if inner.contains(&port.value) {
-                        bound.insert(port.value.clone(), Ref { scope, name: from.clone() });
-                        continue;
-                    }
-                    let message = format!("the workflow used by `{}` has no input `{}`", e.key, port.value);
-                    let d = Diagnostic::new("E0309", port.span, message);
-                    let free = names().filter(|n| !given.iter().any(|(p, _)| p.value == *n));
-                    self.l.report.push(match nearest(&port.value, free) {
-                        Some(near) => d.help(format!("did you mean `{near}`?")).fix(port.span, near),
-                        None => d.help(format!("its inputs are {}", list(names()))),
-                    });
-                }
-                (bound.len() == given.len()).then_some(bound)
-            }
-        }
-    }
-
-    fn repeat(&mut self, unit: &mut Unit, e: &Entry, connected: &Connected, at: &Place<'_>, pointer: &str) -> Symbol {
-        let Some(repeat) = e.value.get("repeat") else { return Symbol::Broken };
-        if let Some(until) = repeat.entry("until") {
-            self.l.report.push(
-                Diagnostic::new("E0310", until.key_span, "`until` can't be decided before the run: the steps are unrolled while planning")
-                    .help("remove it; `times:` alone says how often, and a `when:` at a step of the body can leave it out"),
-            );
-            return Symbol::Broken;
-        }
-        let times = match repeat.get("times").map(|n| &*n.kind) {
-            Some(Kind::Number(n)) => n.as_u64().unwrap_or_default(),
-            _ => return Symbol::Broken,
-        };
-        let Some(body) = repeat.get("steps").map(|n| n.entries().to_vec()) else { return Symbol::Broken };
-        let carry = repeat.get("carry").map(|n| n.entries().to_vec()).unwrap_or_default();
-        let Some(outside) = self.carried(e, connected, at.scope, &carry, &body) else { return Symbol::Broken };
-        let inner = format!("{pointer}/repeat/steps");
-        let mut last = at.scope;
-        for i in 0..times {
-            let scope = self.scopes.add(Some(at.scope));
-            for (name, (span, first)) in &outside {
-                let step = carry.iter().find(|c| &c.key == name).and_then(|c| Some((c.value.text()?, c.value.span)));
-                let symbol = match step {
-                    Some((step, span)) if i > 0 => {
-                        Symbol::Bound(Ref { scope: last, name: Spanned::new(step.to_owned(), span) })
-                    }
-                    _ => Symbol::Bound(first.clone()),
-                };
-                if let Some(s) = self.scopes.0.get_mut(scope) {
-                    s.symbols.insert(name.clone(), (*span, symbol));
-                }
-            }
-            let prefix = format!("{}{}/{i}/", at.prefix, e.key);
-            self.body(unit, &body, &Place { scope, prefix: &prefix, pointer: &inner });
-            last = scope;
-            if self.full {
-                break;
-            }
-        }
-        let result = |c: &Entry| {
-            Some((c.key.clone(), Ref { scope: last, name: Spanned::new(c.value.text()?.to_owned(), c.value.span) }))
-        };
-        Symbol::Results(carry.iter().filter_map(result).collect())
-    }
-
-    /// What the body's names from outside stand for at first: one for each carry, and the other inputs.
-    fn carried(
-        &mut self,
-        e: &Entry,
-        connected: &Connected,
-        scope: usize,
-        carry: &[Entry],
-        body: &[Entry],
-    ) -> Option<BTreeMap<String, (Span, Ref)>> {
-        let mut good = true;
-        for c in carry {
-            let step = c.value.text().unwrap_or_default();
-            if !body.iter().any(|b| b.key == step) {
-                good = false;
-                let names = body.iter().map(|b| b.key.as_str());
-                let d = Diagnostic::new("E0311", c.value.span, format!("the body of `{}` has no step `{step}`", e.key));
-                self.l.report.push(match nearest(step, names.clone()) {
-                    Some(near) => d.help(format!("did you mean `{near}`?")).fix(c.value.span, near),
-                    None => d.help(format!("its steps are {}", list(names))),
-                });
-            }
-        }
-        let at = |from: &Spanned<String>| Ref { scope, name: from.clone() };
-        let mut outside = BTreeMap::new();
-        match (connected, carry) {
-            (Connected::One(from), [one]) => {
-                outside.insert(one.key.clone(), (one.key_span, at(from)));
-            }
-            (Connected::Named(given), _) => {
-                outside.extend(given.iter().map(|(p, from)| (p.value.clone(), (p.span, at(from)))));
-            }
-            _ => {}
-        }
-        for c in carry.iter().filter(|c| !outside.contains_key(&c.key)) {
-            good = false;
-            let message = format!("`{}` has no first value: connect it as an input of `{}`", c.key, e.key);
-            let d = Diagnostic::new("E0311", c.key_span, message);
-            self.l.report.push(d.help(format!("write `inputs: {{{}: NAME}}` beside `repeat:`", c.key)));
-        }
-        good.then_some(outside)
-    }
-
     fn resolve_steps(&mut self) -> (Vec<StepDecl>, Links) {
         let mut steps = Vec::new();
         let mut links = Links::new();
@@ -460,36 +292,6 @@ impl Expansion<'_, '_> {
             steps.push(StepDecl { name: p.name, op: p.op, inputs, with: p.with, when });
         }
         (steps, links)
-    }
-
-    /// Warns of steps, inputs and parameters that no output needs.
-    fn unused(&mut self, unit: &Unit, scope: usize, links: &Links, written: &[&str]) {
-        for (name, d) in &unit.params.declared {
-            if !unit.params.used.contains(name) {
-                let w = Diagnostic::new("W0903", d.span, format!("parameter `{name}` is not used"));
-                self.l.report.push(w.help(format!("refer to it as `\"${{params.{name}}}\"`, or remove it")));
-            }
-        }
-        if written.is_empty() {
-            return;
-        }
-        for e in unit.entries("inputs") {
-            if !self.mentioned.contains(&e.key) {
-                let w = Diagnostic::new("W0902", e.key_span, format!("input `{}` is not used", e.key));
-                self.l.report.push(w.help("connect it to a step or an output, or remove it"));
-            }
-        }
-        let needed = resolve::reachable(links, written.iter().copied());
-        let symbols = self.scopes.0.get(scope).map(|s| &s.symbols);
-        for e in unit.entries("steps") {
-            let Some((_, symbol)) = symbols.and_then(|s| s.get(&e.key)) else { continue };
-            let below = format!("{}/", e.key);
-            let used = needed.iter().any(|n| *n == e.key || n.starts_with(&below));
-            if !used && matches!(symbol, Symbol::Flat(_) | Symbol::Results(_)) {
-                let w = Diagnostic::new("W0901", e.key_span, format!("no output needs step `{}`", e.key));
-                self.l.report.push(w.help("write its result under `outputs:`, connect it, or remove it"));
-            }
-        }
     }
 }
 
