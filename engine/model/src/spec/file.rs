@@ -367,9 +367,25 @@ pub struct ExpectFile {
     /// them, or the output's own name where it is one file.
     #[serde(default)]
     pub outputs: BTreeMap<String, BTreeMap<String, ContentFile>>,
+    /// Numbers that reductions find, as `Reports/values.yaml` has them: by `node` and then by item, `"*"` for each, or
+    /// the node's own name where it is no item's.
+    #[serde(default)]
+    pub values: BTreeMap<String, BTreeMap<String, NumbersFile>>,
     /// Exit code of the run; 0 when left out.
     #[schemars(range(min = 0, max = 7))]
     pub exit: Option<u8>,
+}
+
+/// Numbers that a reduction is expected to find.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NumbersFile {
+    /// All of its numbers, in the order of the record.
+    #[schemars(length(min = 1))]
+    pub numbers: Vec<f64>,
+    /// Relative tolerance of each; 1e-9 when left out.
+    #[schemars(range(min = 0.0))]
+    pub tolerance: Option<f64>,
 }
 
 /// What is expected of the decoded elements of one item, or of a table's rows.
