@@ -1,6 +1,7 @@
 //! What `engine test` compares: the decoded elements of an output, or the rows of a table, with what a workflow expects.
 
 mod content;
+pub mod values;
 
 pub use content::Found;
 

@@ -47,7 +47,6 @@ fn pattern(text: &str) {
         channels: Channels::All,
         axes: None,
         on_error: OnError::Stop,
-        ordered: true,
         batch: None,
     };
     let (items, errors) = PLACE.with(|place| FileCatalog.items(&decl(place.path())));

@@ -163,7 +163,18 @@ fn one(args: &TestArgs, path: &Path, sources: &Sources, number: usize, test: &Te
         }
         tested.failure = Some(format!("expected the run to end with exit code {expected}, found {}", tested.code));
     } else if let Ok(ran) = &ran {
-        let (checks, wrong) = expect::check(&expect, &ran.outcome.outputs);
+        let (mut checks, mut wrong) = expect::check(&expect, &ran.outcome.outputs);
+        // A run without such expectations owes nothing to the record.
+        if !expect.values.is_empty() {
+            match expect::values::read(&ran.dir.root) {
+                Ok(recorded) => {
+                    let (more, others) = expect::values::check(&expect, &recorded);
+                    checks += more;
+                    wrong.extend(others);
+                }
+                Err(why) => tested.failure = Some(why),
+            }
+        }
         tested.checks = checks;
         let line = |at: &str| sources.line_column(test.expect.span_at(at)).0;
         let placed = |m: Mismatch| {

@@ -1,7 +1,7 @@
 //! What is in a file: an image read back through the engine's own decoders, or a table.
 
 use engine_model::spec::workflow::Format;
-use engine_runtime::store::read::{InputOptions, open, probe};
+use engine_runtime::store::read::{InputOptions, open, probe, table};
 use ops_core::exact::{ExactSum, mean};
 use ops_core::{Block, DType, Element, Pool, with_dtype};
 use sha2::{Digest, Sha256};
@@ -48,10 +48,10 @@ impl Found {
     pub fn read(path: &Path, format: &str) -> Result<Found, String> {
         if format == Format::Csv.name() {
             csv(path)
-        } else if format == Format::Png.name() || format == Format::Tiff.name() {
-            image(path)
+        } else if format == Format::Parquet.name() {
+            parquet(path)
         } else {
-            Err(format!("{format}, which can't be read back yet: write png, tiff or csv to check the content"))
+            image(path)
         }
     }
 }
@@ -64,17 +64,28 @@ fn csv(path: &Path) -> Result<Found, String> {
     while reader.read_byte_record(&mut row).map_err(|e| told(&e))? {
         rows += 1;
     }
+    let (shape, sha256) = (Some(vec![rows, columns]), digest(path)?);
+    Ok(Found { is_table: true, rows: Some(rows), shape, sha256, ..Found::default() })
+}
+
+fn parquet(path: &Path) -> Result<Found, String> {
+    let (rows, columns) = table::extent(path).map_err(|e| e.to_string())?;
+    let (shape, sha256) = (Some(vec![rows, columns]), digest(path)?);
+    Ok(Found { is_table: true, rows: Some(rows), shape, sha256, ..Found::default() })
+}
+
+/// Digest of the bytes of a file.
+fn digest(path: &Path) -> Result<String, String> {
+    let told = |e: &dyn std::fmt::Display| format!("can't read {}: {e}", path.display());
     let mut file = File::open(path).map_err(|e| told(&e))?;
     let (mut hash, mut buffer) = (Sha256::new(), vec![0; 64 << 10]);
     loop {
         let n = file.read(&mut buffer).map_err(|e| told(&e))?;
         if n == 0 {
-            break;
+            return Ok(hex(&hash.finalize()));
         }
         hash.update(&buffer[..n]);
     }
-    let (shape, sha256) = (Some(vec![rows, columns]), hex(&hash.finalize()));
-    Ok(Found { is_table: true, rows: Some(rows), shape, sha256, ..Found::default() })
 }
 
 /// What is known of the elements so far.

@@ -4,17 +4,18 @@ use super::{Graph, Input, InputId, Kind, Node, NodeId, Output};
 use crate::catalog::{Catalog, Items, SourceError, SourceProblem};
 use crate::diag::{Diagnostic, Report, Span};
 use crate::formats;
-use crate::spec::workflow::{Format, InputDecl, OnError, OutputDecl, StepDecl, Workflow};
+use crate::spec::workflow::{Format, InputDecl, OnError, OutputDecl, Spanned, StepDecl, Workflow};
 use ops_core::lower::Kind as LoweredKind;
 use ops_core::{ArrayMeta, Lowering, OpError, Port, PortMeta, registry};
 use smallvec::SmallVec;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Builds the graph of a workflow whose text was found right. Everything wrong with it goes to `report`; a graph comes
 /// back only when nothing is.
 pub fn build(workflow: &Workflow, catalog: &dyn Catalog, report: &mut Report) -> Option<Graph> {
-    let mut b = Builder { graph: Graph::default(), names: BTreeMap::new(), report, failed: false };
+    let mut b =
+        Builder { graph: Graph::default(), names: BTreeMap::new(), off: BTreeSet::new(), report, failed: false };
     for decl in &workflow.inputs {
         b.input(decl, catalog);
     }
@@ -35,7 +36,8 @@ fn in_order(steps: &[StepDecl]) -> Vec<&StepDecl> {
     while !left.is_empty() {
         let before = left.len();
         left.retain(|s| {
-            let ready = s.inputs.iter().all(|i| done.get(i.from.as_str()).copied().unwrap_or(true));
+            let mut sources = s.inputs.iter().map(|i| &i.from).chain(s.when.as_ref().map(|w| &w.of));
+            let ready = sources.all(|from| done.get(from.as_str()).copied().unwrap_or(true));
             if ready {
                 done.insert(&s.name, true);
                 order.push(*s);
@@ -49,16 +51,18 @@ fn in_order(steps: &[StepDecl]) -> Vec<&StepDecl> {
     order
 }
 
-struct Builder<'a> {
-    graph: Graph,
+pub(super) struct Builder<'a> {
+    pub(super) graph: Graph,
     /// What each input and step made; `None` when it could not be built and was reported.
-    names: BTreeMap<String, Option<NodeId>>,
+    pub(super) names: BTreeMap<String, Option<NodeId>>,
+    /// Steps that are off and have not exactly one input to pass on.
+    off: BTreeSet<String>,
     report: &'a mut Report,
     failed: bool,
 }
 
 impl Builder<'_> {
-    fn fail(&mut self, d: Diagnostic) {
+    pub(super) fn fail(&mut self, d: Diagnostic) {
         self.failed = true;
         self.report.push(d);
     }
@@ -126,9 +130,32 @@ impl Builder<'_> {
     }
 
     fn step(&mut self, step: &StepDecl) {
-        let made = self.lower(step);
+        let on = match &step.when {
+            Some(when) => self.decide(step, when),
+            None => Some(true),
+        };
+        let made = match (on, &step.inputs[..]) {
+            (Some(true), _) => self.lower(step),
+            (Some(false), [one]) => self.made(&one.from),
+            (Some(false), _) => {
+                self.off.insert(step.name.value.clone());
+                self.names.insert(step.name.value.clone(), None);
+                return;
+            }
+            (None, _) => None,
+        };
         self.failed |= made.is_none();
         self.names.insert(step.name.value.clone(), made);
+    }
+
+    /// What an input or step made; a step that is off and passes nothing on is reported where it is needed.
+    pub(super) fn made(&mut self, from: &Spanned<String>) -> Option<NodeId> {
+        if self.off.contains(&from.value) {
+            let message = format!("`{}` is off, and has not exactly one input that could be passed on", from.value);
+            let d = Diagnostic::new("E0313", from.span, message);
+            self.fail(d.help("give this step a `when:` of its own, or let it use something else"));
+        }
+        *self.names.get(&from.value)?
     }
 
     fn lower(&mut self, step: &StepDecl) -> Option<NodeId> {
@@ -138,7 +165,7 @@ impl Builder<'_> {
         let mut from: Vec<(NodeId, Span)> = Vec::new();
         for (i, spec) in entry.inputs.iter().enumerate() {
             let given = step.inputs.iter().find(|s| s.port.as_ref().map_or(i == 0, |p| p.as_str() == spec.name))?;
-            from.push(((*self.names.get(given.from.as_str())?)?, given.from.span));
+            from.push((self.made(&given.from)?, given.from.span));
         }
         let families: Vec<InputId> = from.iter().filter_map(|(n, _)| self.graph.node(*n).family).collect();
         if let Some(&other) = families.iter().find(|f| **f != families[0]) {
@@ -283,7 +310,7 @@ impl Builder<'_> {
     }
 
     fn output(&mut self, decl: &OutputDecl) {
-        let Some(Some(node)) = self.names.get(decl.from.as_str()).copied() else {
+        let Some(node) = self.made(&decl.from) else {
             self.failed = true;
             return;
         };

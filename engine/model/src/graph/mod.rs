@@ -4,6 +4,7 @@
 //! item; what differs between items (the shape) is kept by *class*: items of equal metadata share one.
 
 pub mod build;
+mod condition;
 pub mod print;
 
 use crate::catalog::{Items, SourceMeta};
@@ -110,6 +111,19 @@ pub struct Graph {
     pub nodes: Vec<Node>,
     /// Outputs in file order.
     pub outputs: Vec<Output>,
+    /// Conditions on arrays, as they were decided.
+    pub decided: Vec<Decided>,
+}
+
+/// A `when:` that the metadata of an array decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decided {
+    /// The step.
+    pub step: String,
+    /// Whether it takes part.
+    pub on: bool,
+    /// The array it was decided by, in words.
+    pub why: String,
 }
 
 impl Graph {

@@ -124,9 +124,6 @@ pub struct InputFile {
     /// What to do when an item fails: `stop` the run, or `skip` the item.
     #[serde(default)]
     pub on_error: OnError,
-    /// Whether items are worked on strictly in order.
-    #[serde(default)]
-    pub ordered: bool,
     /// Most items in flight at once.
     #[schemars(range(min = 1))]
     pub batch: Option<u64>,
@@ -184,7 +181,8 @@ pub struct StepFile {
     pub when: Option<When>,
 }
 
-/// A condition on parameters: a boolean reference such as `${params.denoise}`, or `{param: name, equals: value}`.
+/// A condition: a boolean reference such as `${params.denoise}`, `{param: name, equals: value}`, or
+/// `{input: name, rank: 3}` with what has to be known of the array.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct When(pub Json);
 
@@ -193,15 +191,69 @@ impl JsonSchema for When {
         "When".into()
     }
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let bounds = |what: &str, least: u64| {
+            schemars::json_schema!({
+                "description": format!("{what}: a number, or `{{minimum, maximum}}`."),
+                "anyOf": [
+                    {"type": "integer", "minimum": least},
+                    {
+                        "type": "object",
+                        "properties": {
+                            "minimum": {"type": "integer", "minimum": least, "description": "The least that is accepted."},
+                            "maximum": {"type": "integer", "minimum": least, "description": "The most that is accepted."},
+                        },
+                        "minProperties": 1,
+                        "additionalProperties": false,
+                    },
+                ],
+            })
+        };
+        let extents: Map<String, Json> = ["t", "c", "z", "y", "x"]
+            .into_iter()
+            .map(|axis| (axis.to_owned(), bounds("Extent along this axis, 1 where there is none", 1).to_value()))
+            .collect();
+        let names: Vec<&str> = DType::ALL.iter().map(|d| d.name()).collect();
+        let dtype = schemars::json_schema!({"type": "string", "enum": names});
+        let axes = schemars::json_schema!({"type": "string", "pattern": "^[tczyx]{1,5}$"});
         schemars::json_schema!({
-            "description": "A condition: a boolean such as `${params.denoise}`, or `{param: method, equals: otsu}`.",
-            "type": ["boolean", "object"],
-            "properties": {
-                "param": {"type": "string", "description": "Name of the parameter that is compared."},
-                "equals": {"description": "The value at which the step takes part."},
-            },
-            "required": ["param", "equals"],
-            "additionalProperties": false,
+            "description": "A condition: a boolean such as `${params.denoise}`, `{param: method, equals: otsu}`, or `{input: image, rank: 3}`.",
+            "anyOf": [
+                {"type": "boolean"},
+                {
+                    "type": "object",
+                    "properties": {
+                        "param": {"type": "string", "description": "Name of the parameter that is compared."},
+                        "equals": {"description": "The value at which the step takes part."},
+                    },
+                    "required": ["param", "equals"],
+                    "additionalProperties": false,
+                },
+                {
+                    "type": "object",
+                    "properties": {
+                        "input": {"type": "string", "description": "The input or step whose array is looked at."},
+                        "dtype": {
+                            "description": "Its dtype, or a list of those accepted.",
+                            "anyOf": [dtype, {"type": "array", "items": dtype, "minItems": 1}],
+                        },
+                        "axes": {
+                            "description": "Its axes, slowest first, or a list of those accepted.",
+                            "anyOf": [axes, {"type": "array", "items": axes, "minItems": 1}],
+                        },
+                        "rank": bounds("Its number of axes", 1),
+                        "extent": {
+                            "description": "Its extents by axis.",
+                            "type": "object",
+                            "properties": extents,
+                            "minProperties": 1,
+                            "additionalProperties": false,
+                        },
+                    },
+                    "required": ["input"],
+                    "minProperties": 2,
+                    "additionalProperties": false,
+                },
+            ],
         })
     }
 }
@@ -213,7 +265,7 @@ pub struct RepeatFile {
     /// How many times.
     #[schemars(range(min = 1, max = 1000))]
     pub times: u64,
-    /// A condition to stop at; not supported yet.
+    /// Refused: a condition to stop at can't be decided before the run.
     pub until: Option<Json>,
     /// What goes from one time to the next: the name the body sees, and the body's step that makes its next value. The
     /// first value is the step's input of that name, or its one `input`.
@@ -315,9 +367,25 @@ pub struct ExpectFile {
     /// them, or the output's own name where it is one file.
     #[serde(default)]
     pub outputs: BTreeMap<String, BTreeMap<String, ContentFile>>,
+    /// Numbers that reductions find, as `Reports/values.yaml` has them: by `node` and then by item, `"*"` for each, or
+    /// the node's own name where it is no item's.
+    #[serde(default)]
+    pub values: BTreeMap<String, BTreeMap<String, NumbersFile>>,
     /// Exit code of the run; 0 when left out.
     #[schemars(range(min = 0, max = 7))]
     pub exit: Option<u8>,
+}
+
+/// Numbers that a reduction is expected to find.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NumbersFile {
+    /// All of its numbers, in the order of the record.
+    #[schemars(length(min = 1))]
+    pub numbers: Vec<f64>,
+    /// Relative tolerance of each; 1e-9 when left out.
+    #[schemars(range(min = 0.0))]
+    pub tolerance: Option<f64>,
 }
 
 /// What is expected of the decoded elements of one item, or of a table's rows.

@@ -1,11 +1,12 @@
 //! The workflow language: text to a checked, flat [`workflow::Workflow`].
 //!
 //! Reading order: [`yaml`] and [`scalar`] (text to a tree with positions), [`mod@file`] (the types of the file, from which
-//! [`schema`] is generated), [`check`] (schema violations as diagnostics), [`params`] (values and references), `unit`
-//! (one file), `expand` (sub-workflows, repeats and conditions to a flat list of steps), `resolve` (names, cycles),
+//! [`schema`] is generated), [`check`] (schema violations as diagnostics), [`params`] (values), `references`, `unit`
+//! (one file), `expand` (sub-workflows and repeats to a flat list of steps), `conditions` (`when:`), `resolve` (names, cycles),
 //! `ops` (ops, their inputs and parameters), `outputs` (outputs, profile and tests).
 
 pub mod check;
+mod conditions;
 mod expand;
 pub mod file;
 pub mod names;
@@ -13,6 +14,7 @@ mod ops;
 mod outputs;
 pub mod params;
 mod parts;
+mod references;
 mod resolve;
 pub mod scalar;
 pub mod schema;

@@ -33,7 +33,7 @@ pub(super) fn outputs(e: &mut Expansion<'_, '_>, unit: &Unit, scope: usize) -> V
         if let Some(from) = o.value.get("from").and_then(Node::text) {
             e.mention(from);
         }
-        let Some(file) = unit.read::<OutputFile>(&pointer) else { continue };
+        let Some(file) = unit.read::<OutputFile>(&pointer, &mut e.l.report) else { continue };
         let spanned = |key: &str| o.value.get(key).map_or(o.value.span, |n| n.span);
         if let (Some(_), Some(format)) = (&file.chunks, file.format)
             && format != Format::Zarr
@@ -43,6 +43,9 @@ pub(super) fn outputs(e: &mut Expansion<'_, '_>, unit: &Unit, scope: usize) -> V
             e.l.report.push(d.help("remove it, or write `format: zarr`"));
         }
         let base = o.value.get("to").map(|n| e.l.base_of(n.origin)).unwrap_or_default();
+        if let Some(to) = o.value.get("to") {
+            stays(e.l, to);
+        }
         if let Some(to) = &file.to {
             let full = super::unit::normal(&base.join(to)).display().to_string();
             if let Some(first) = targets.insert(full, spanned("to")) {
@@ -108,6 +111,23 @@ fn name(l: &mut Loader<'_>, key: &str, span: Span, taken: &mut BTreeMap<String, 
     taken.insert(folded, (key.to_owned(), span));
 }
 
+/// Refuses a `to` in which the text of a reference leads out of the folder written before it.
+fn stays(l: &mut Loader<'_>, to: &Node) {
+    let (Some(text), Some(starts)) = (to.text(), to.pasted.as_deref()) else { return };
+    for &start in starts.iter().filter(|s| **s > 0) {
+        let folder = text.get(..start).and_then(|before| before.rfind('/')).map_or(0, |i| i + 1);
+        let rest = text.get(folder..).unwrap_or_default().trim_start_matches('/');
+        if super::unit::normal(std::path::Path::new(rest)).starts_with("..") {
+            let folder = text.get(..folder).filter(|f| !f.is_empty()).unwrap_or("./");
+            let message =
+                format!("expected a path inside `{folder}`, which is written before the reference, found {text:?}");
+            let d = Diagnostic::new("E0707", to.span, message);
+            l.report.push(d.help("give the parameter a plain name, or make the whole path a parameter"));
+            return;
+        }
+    }
+}
+
 /// Refuses table formats for arrays and array formats for tables, as far as the op alone tells.
 pub(super) fn formats(l: &mut Loader<'_>, outputs: &[OutputDecl], steps: &[StepDecl]) {
     for o in outputs {
@@ -155,7 +175,7 @@ pub(super) fn tests(l: &mut Loader<'_>, unit: &Unit) -> Vec<TestDecl> {
                 unknown(l, "E0706", "output", e, expected, known);
             }
         }
-        let Some(file) = unit.read::<TestFile>(&format!("/tests/{i}")) else { continue };
+        let Some(file) = unit.read::<TestFile>(&format!("/tests/{i}"), &mut l.report) else { continue };
         let Some(expect) = node.get("expect") else { continue };
         let name = Spanned::new(file.name, node.get("name").map_or(node.span, |n| n.span));
         out.push(TestDecl { name, params: file.params, expect: expect.to_spanned() });

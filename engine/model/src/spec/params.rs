@@ -1,5 +1,4 @@
-//! Parameters: declarations, the values they take from defaults, files, `--set` and a using workflow, and the
-//! references to them.
+//! Parameters: declarations, and the values they take from defaults, files, `--set` and a using workflow.
 
 use super::file::{ParamFile, ParamType};
 use super::names::{list, nearest};
@@ -46,6 +45,8 @@ pub struct Params {
     pub declared: BTreeMap<String, Declared>,
     /// Names that were referred to.
     pub used: BTreeSet<String>,
+    /// Bytes of text that references were replaced in.
+    pub(super) pasted: usize,
 }
 
 impl Params {
@@ -83,88 +84,11 @@ impl Params {
         self.declared.iter().filter_map(|(name, d)| Some((name.clone(), value(d)?))).collect()
     }
 
-    /// The tree with every `${params.name}` replaced by its value.
-    pub fn substitute(&mut self, node: &Node, report: &mut Report) -> Node {
-        match &*node.kind {
-            Kind::Text(s) if s.contains("${") => self.reference(node, s, report),
-            Kind::List(v) => {
-                let v = v.iter().map(|n| self.substitute(n, report)).collect();
-                Node { kind: std::rc::Rc::new(Kind::List(v)), ..node.clone() }
-            }
-            Kind::Map(entries) => {
-                let entries = entries
-                    .iter()
-                    .map(|e| match e.key.starts_with("x-") {
-                        true => e.clone(),
-                        false => Entry { value: self.substitute(&e.value, report), ..e.clone() },
-                    })
-                    .collect();
-                node.with_entries(entries)
-            }
-            _ => node.clone(),
-        }
-    }
-
-    fn reference(&mut self, node: &Node, text: &str, report: &mut Report) -> Node {
-        let refused = Node { refused: true, ..Node::new(Kind::Null, node.span) };
-        let inner = text.strip_prefix("${").and_then(|s| s.strip_suffix('}')).filter(|s| !s.contains(['$', '{', '}']));
-        let Some(inner) = inner else {
-            report.push(
-                Diagnostic::new(
-                    "E0403",
-                    node.span,
-                    "expected the reference to be the whole value, found it inside text",
-                )
-                .help("values are replaced whole, never pasted into text: make the whole text a parameter"),
-            );
-            return refused;
-        };
-        let Some(name) = inner.strip_prefix("params.") else {
-            let d = Diagnostic::new("E0410", node.span, format!("expected `${{params.name}}`, found `{text}`"));
-            let known = self.declared.contains_key(inner);
-            report.push(match known {
-                true => {
-                    let right = format!("\"${{params.{inner}}}\"");
-                    d.help(format!("write `{right}`")).fix(node.span, right)
-                }
-                false => d.help("only parameters can be referred to; environment variables go through `--set`"),
-            });
-            return refused;
-        };
-        let Some(declared) = self.declared.get(name) else {
-            let known = self.declared.keys().map(String::as_str);
-            let d = Diagnostic::new("E0404", node.span, format!("the workflow has no parameter `{name}`"));
-            report.push(match nearest(name, known.clone()) {
-                Some(near) => {
-                    let right = format!("\"${{params.{near}}}\"");
-                    d.help(format!("did you mean `{near}`?")).fix(node.span, right)
-                }
-                None => d.help(format!("declare it under `params:`; declared are {}", list(known))),
-            });
-            return refused;
-        };
-        let value = declared.value.as_ref().map(|(v, _)| v.clone());
-        self.used.insert(name.to_owned());
-        match value {
-            Some(v) => at(&v, node.span),
-            None => refused,
-        }
-    }
-
     /// The value of a parameter by name, marking it used.
     pub fn value(&mut self, name: &str) -> Option<Node> {
         self.used.insert(name.to_owned());
         self.declared.get(name)?.value.as_ref().map(|(n, _)| n.clone())
     }
-}
-
-/// A value moved to the position of the reference to it; its origin stays.
-fn at(node: &Node, span: Span) -> Node {
-    let kind = match &*node.kind {
-        Kind::List(v) => std::rc::Rc::new(Kind::List(v.iter().map(|n| at(n, span)).collect())),
-        _ => node.kind.clone(),
-    };
-    Node { kind, span, origin: node.origin, refused: false, written: None }
 }
 
 /// The effective value of one parameter: the last one given, else the default. Each candidate is checked.

@@ -11,7 +11,7 @@ impl Loader<'_> {
     /// One entry of `inputs:`; `name` is its flat name.
     pub(super) fn input(&mut self, unit: &Unit, key: &str, name: String) -> Option<InputDecl> {
         let pointer = format!("/inputs/{}", super::tree::escape(key));
-        let file: InputFile = unit.read(&pointer)?;
+        let file: InputFile = unit.read(&pointer, &mut self.report)?;
         let node = super::check::node_at(&unit.root, &pointer)?;
         let key_span = unit.json.keys.get(&pointer).copied().unwrap_or(node.span);
         let kinds =
@@ -79,7 +79,6 @@ impl Loader<'_> {
             channels: file.channels,
             axes: file.axes.map(|a| Spanned::new(a, axes_at("axes"))),
             on_error: file.on_error,
-            ordered: file.ordered,
             batch: file.batch,
         })
     }
@@ -98,7 +97,7 @@ impl Loader<'_> {
     pub(super) fn profile(&mut self, unit: &Unit) -> Profile {
         let Some(node) = unit.root.get("run") else { return Profile::default() };
         let span = |key: &str| node.get(key).map_or(node.span, |n| n.span);
-        let memory = unit.read::<Size>("/run/memory").and_then(|m| {
+        let memory = unit.read::<Size>("/run/memory", &mut self.report).and_then(|m| {
             let parsed = match &m.0 {
                 serde_json::Value::String(s) => size::parse_bytes(s),
                 other => other.as_u64().ok_or_else(|| "expected a size such as `4GiB`".to_owned()),
@@ -112,13 +111,17 @@ impl Loader<'_> {
                 }
             }
         });
-        let block = unit.read::<BlockSize>("/run/block").and_then(|b| {
+        let block = unit.read::<BlockSize>("/run/block", &mut self.report).and_then(|b| {
             let v = match &b.0 {
                 serde_json::Value::Array(v) => v.iter().filter_map(serde_json::Value::as_u64).collect(),
                 other => vec![other.as_u64()?],
             };
             Some(Spanned::new(v, span("block")))
         });
-        Profile { memory, threads: unit.read::<u64>("/run/threads").map(|t| Spanned::new(t, span("threads"))), block }
+        Profile {
+            memory,
+            threads: unit.read::<u64>("/run/threads", &mut self.report).map(|t| Spanned::new(t, span("threads"))),
+            block,
+        }
     }
 }

@@ -46,12 +46,19 @@ pub struct Node {
     pub refused: bool,
     /// The text of a scalar that was refused because its meaning is not clear.
     pub written: Option<Rc<str>>,
+    /// Where in the text, in bytes, the value of each reference inside it starts; `None` where nothing was replaced.
+    pub pasted: Option<Rc<[usize]>>,
 }
 
 impl Node {
     /// A node that stands where it was written.
     pub fn new(kind: Kind, span: Span) -> Node {
-        Node { kind: Rc::new(kind), span, origin: span, refused: false, written: None }
+        Node { kind: Rc::new(kind), span, origin: span, refused: false, written: None, pasted: None }
+    }
+
+    /// True when the value stands in the text as it is, so that a fix may replace it there.
+    pub fn is_verbatim(&self) -> bool {
+        self.span == self.origin && self.pasted.is_none()
     }
 
     /// The entries of a mapping; none for anything else.

@@ -6,7 +6,7 @@ use super::params::{Given, Params, Raw};
 use super::tree::{Entry, Kind, Node};
 use super::workflow::{Origin, Spanned, SpannedJson};
 use super::{Loader, schema, yaml};
-use crate::diag::{Diagnostic, Span};
+use crate::diag::{Diagnostic, Report, Span};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -31,8 +31,8 @@ pub(super) struct Unit {
 impl Unit {
     /// Reads an entry of `inputs`, `steps`, `outputs` or `tests` as its type, leaving out unknown and `x-` keys.
     ///
-    /// `None` when something in it was found wrong: that has been reported.
-    pub(super) fn read<T: serde::de::DeserializeOwned>(&self, pointer: &str) -> Option<T> {
+    /// `None` when the value is absent, or when something in it was found wrong: that has been reported.
+    pub(super) fn read<T: serde::de::DeserializeOwned>(&self, pointer: &str, report: &mut Report) -> Option<T> {
         if self.broken.holds(pointer) {
             return None;
         }
@@ -51,7 +51,14 @@ impl Unit {
         if let Some(o) = value.as_object_mut() {
             o.retain(|k, _| !k.starts_with("x-"));
         }
-        serde_json::from_value(value).ok()
+        // The schema is generated from these types, so what it lets through can be read; where it can't, that is told.
+        serde_json::from_value(value)
+            .map_err(|e| {
+                let message = format!("the schema accepts this, but it can't be read: {e}");
+                let d = Diagnostic::new("E0206", self.json.span_at(pointer), message);
+                report.push(d.help("this is an error of the engine, please report it"));
+            })
+            .ok()
     }
 
     /// The entries of a top-level mapping in file order.
@@ -120,7 +127,7 @@ impl Loader<'_> {
             .iter()
             .map(|e| {
                 let value = match e.key.as_str() {
-                    k if SUBSTITUTED.contains(&k) => params.substitute(&e.value, &mut self.report),
+                    k if SUBSTITUTED.contains(&k) => params.substitute(&e.value, &self.sources, &mut self.report),
                     "params" | "tests" | "include" | "name" => {
                         self.refuse_references(&e.value, &e.key);
                         e.value.clone()
@@ -134,7 +141,7 @@ impl Loader<'_> {
     }
 
     fn refuse_references(&mut self, node: &Node, part: &str) {
-        if node.text().is_some_and(|s| s.starts_with("${params.")) {
+        if node.text().is_some_and(|s| s.contains("${params.")) {
             let message = format!("references are not replaced under `{part}:`");
             self.report.push(Diagnostic::new("E0411", node.span, message).help("write the value itself"));
         }

@@ -1,5 +1,5 @@
 //! A workflow as the rest of the engine sees it: parameters substituted, includes and sub-workflows flattened,
-//! `when:` decided, every part still knowing where in which file it stands.
+//! `when:` decided where parameters tell, every part still knowing where in which file it stands.
 
 use crate::diag::Span;
 use ops_core::DType;
@@ -178,8 +178,6 @@ pub struct InputDecl {
     pub axes: Option<Spanned<String>>,
     /// What to do when an item fails.
     pub on_error: OnError,
-    /// Whether outputs that join items follow the order of the items (they always do where order shows).
-    pub ordered: bool,
     /// At most this many items in flight at once; `None` leaves it to the planner.
     pub batch: Option<u64>,
 }
@@ -223,6 +221,60 @@ pub struct StepDecl {
     pub inputs: Vec<StepInput>,
     /// The op's parameters after substitution, checked against its schema.
     pub with: SpannedJson,
+    /// What the metadata of an array has to be for the step to take part.
+    pub when: Option<Condition>,
+}
+
+/// A condition on the metadata of an array, decided when the graph is built.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Condition {
+    /// The input or step whose array is looked at.
+    pub of: Spanned<String>,
+    /// What has to hold, all of it.
+    pub tests: Vec<Test>,
+}
+
+/// One fact about an array.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Test {
+    /// Its dtype is one of these.
+    DType(Vec<DType>),
+    /// Its axes, slowest first, are one of these.
+    Axes(Vec<String>),
+    /// Its number of axes.
+    Rank(Bounds),
+    /// Its extent along an axis: 1 where it has no such axis.
+    Extent(ops_core::Axis, Bounds),
+}
+
+impl Test {
+    /// True when the array is so.
+    pub fn holds(&self, meta: &ops_core::ArrayMeta) -> bool {
+        match self {
+            Test::DType(any) => any.contains(&meta.dtype),
+            Test::Axes(any) => any.contains(&meta.axes.to_string()),
+            Test::Rank(bounds) => bounds.hold(meta.rank() as u64),
+            Test::Extent(axis, bounds) => {
+                let along = meta.axes.iter().position(|a| a == *axis);
+                bounds.hold(along.and_then(|i| meta.shape.get(i)).copied().unwrap_or(1))
+            }
+        }
+    }
+}
+
+/// Least and largest value, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// The least.
+    pub minimum: u64,
+    /// The largest.
+    pub maximum: u64,
+}
+
+impl Bounds {
+    fn hold(self, n: u64) -> bool {
+        (self.minimum..=self.maximum).contains(&n)
+    }
 }
 
 /// A file format of outputs.

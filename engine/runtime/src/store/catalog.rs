@@ -170,7 +170,6 @@ mod tests {
             channels: Channels::All,
             axes: None,
             on_error: OnError::Stop,
-            ordered: true,
             batch: None,
         }
     }

@@ -81,6 +81,13 @@ pub(super) const CODES: &[Code] = &[
         "expect: {outputs: {Mask: {…}}}",
     ),
     code(
+        "E0707",
+        "path that leaves its folder by a reference",
+        "The text of a reference inside `to` leads out of the folder that is written before it. A whole path as a parameter may lead anywhere.",
+        "to: \"results/${params.case}.zarr\"   # with case: ../../home",
+        "to: \"results/${params.case}.zarr\"   # with case: a7",
+    ),
+    code(
         "E0801",
         "does not fit the memory",
         "The plan needs more memory than the limit, even with one item in flight at a time. The message says what most of it is for, and which change of `--block`, `--threads` or `--memory` makes it fit; `engine plan` shows every term.",

@@ -68,8 +68,8 @@ pub(super) const CODES: &[Code] = &[
     ),
     code(
         "E0310",
-        "`until` is not supported yet",
-        "A repeat does its steps a fixed number of times. Ending on a condition comes in a later version.",
+        "`until` can't be decided before the run",
+        "A repeat is unrolled while planning, before any element is read: how often it goes is part of the plan, and so are the memory and the stages. A condition on what was computed would be known in the middle of the run only, so it is refused.",
         "repeat: {times: 10, until: small, carry: {x: y}, steps: {y: {op: invert, input: x}}}",
         "repeat: {times: 10, carry: {x: y}, steps: {y: {op: invert, input: x}}}",
     ),

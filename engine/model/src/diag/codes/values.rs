@@ -19,10 +19,10 @@ pub(super) const CODES: &[Code] = &[
     ),
     code(
         "E0403",
-        "reference inside text",
-        "`${params.name}` is replaced as a whole value with its type, never pasted into text. Make the whole text a parameter.",
-        "path: \"${params.folder}/image.png\"",
-        "path: \"${params.image}\"",
+        "value that can't stand in text",
+        "Inside text a reference becomes text: a text as it is, a number in its shortest form, `true` or `false`. A list can only be the whole value. A file may become at most 4 MiB longer so.",
+        "path: \"${params.folders}/image.png\"   # a list",
+        "path: \"${params.folder}/image.png\"    # a text",
     ),
     code(
         "E0404",
@@ -63,7 +63,7 @@ pub(super) const CODES: &[Code] = &[
     code(
         "E0410",
         "malformed reference",
-        "The only references are `${params.name}`. Environment variables are not read: give their value with `--set`.",
+        "The only references are `${params.name}`. Environment variables are not read: give their value with `--set`. A `${` that is no reference is written `$${`.",
         "path: \"${HOME}\"",
         "path: \"${params.home}\"",
     ),
@@ -80,6 +80,20 @@ pub(super) const CODES: &[Code] = &[
         "`when: {param: name, equals: value}` compares with a value that the parameter can't take, so the step would be off for ever.",
         "when: {param: method, equals: otsuu}",
         "when: {param: method, equals: otsu}",
+    ),
+    code(
+        "E0413",
+        "condition on an array at several steps",
+        "`when: {input: ...}` is decided when the op of the step is placed, so it stands at steps with `op`. At `use` and `repeat` a parameter can decide, or the steps inside have conditions of their own.",
+        "small: {use: half.yaml, input: image, when: {input: image, rank: 3}}",
+        "small: {use: half.yaml, input: image, when: \"${params.halve}\"}",
+    ),
+    code(
+        "E0414",
+        "condition on a table",
+        "`when: {input: ...}` looks at the dtype, axes and extents of an array, which a table doesn't have.",
+        "when: {input: table, rank: 2}",
+        "when: {input: image, rank: 2}",
     ),
     code(
         "E0501",
@@ -178,5 +192,12 @@ pub(super) const CODES: &[Code] = &[
         "A step works on the items of one `foreach`, one after the other; items of two cannot be paired, since nothing says which belong together.",
         "sum: {op: arithmetic, inputs: {a: left, b: right}}   # two globs",
         "sum: {op: arithmetic, inputs: {a: left, b: background}}   # a glob and one file",
+    ),
+    code(
+        "E0515",
+        "items that disagree whether a step is on",
+        "A step takes part for all items of a `foreach` or for none. Here the condition holds for some of them only.",
+        "small: {op: downsample, input: images, when: {input: images, extent: {x: {minimum: 4096}}}, …}   # of two sizes",
+        "inputs:\n  large: {foreach: \"large/*.png\"}\n  small: {foreach: \"small/*.png\"}",
     ),
 ];

@@ -39,7 +39,8 @@ pub fn make(graph: Graph, settings: Settings) -> Result<Plan, Box<Refusal>> {
 }
 
 fn draft(graph: Graph, settings: &Settings, keep_limit: u64) -> Plan {
-    let mut decisions = Vec::new();
+    let when = |d: &crate::graph::Decided| decide("when", &d.step, if d.on { "on" } else { "off" }, &d.why);
+    let mut decisions = graph.decided.iter().map(when).collect();
     // First, so that no later rule spends a thought on what nobody asked for.
     let graph = prune::apply(graph, &mut decisions);
     // Before passes are formed, so that equal work in two branches is one node in all that follows.

@@ -40,5 +40,5 @@ pub(super) fn keep_only(graph: Graph, marked: &[bool], stands_for: impl Fn(NodeI
     for o in &mut outputs {
         o.node = new_id[stands_for(o.node).0 as usize];
     }
-    Graph { inputs: graph.inputs, nodes, outputs }
+    Graph { inputs: graph.inputs, nodes, outputs, decided: graph.decided }
 }

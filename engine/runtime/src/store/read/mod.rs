@@ -3,6 +3,7 @@
 pub mod generate;
 mod jpeg;
 mod png;
+pub mod table;
 mod tiff;
 mod tile_cache;
 
