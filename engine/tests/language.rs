@@ -1,6 +1,6 @@
 //! What the language decides while planning, told by the graph it makes.
 
-use engine_model::diag::{Report, Style, text};
+use engine_model::diag::{Style, text};
 use engine_model::graph::{Graph, build};
 use engine_model::plan::{Settings, print, rules};
 use engine_model::spec::{self, Overrides, TextSource};
