@@ -82,3 +82,21 @@ fn a_damaged_file_is_a_mismatch() {
     let (_, wrong) = check(&expect, &written);
     assert_eq!((wrong.len(), wrong[0].what.as_str()), (1, "content"));
 }
+
+#[test]
+fn a_parquet_table_is_read_back_and_a_damaged_one_refused() {
+    use engine_runtime::store::write::write_table;
+    use ops_core::{Column, ColumnData, Table};
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("Table.parquet");
+    let columns = vec![
+        Column { name: "label".into(), data: ColumnData::UInt64(vec![1, 2, u64::MAX]) },
+        Column { name: "mean".into(), data: ColumnData::Float64(vec![0.5, f64::NAN, -1.0]) },
+    ];
+    write_table(Format::Parquet, &path, &Table::new(columns).unwrap()).unwrap();
+    let found = Found::read(&path, "parquet").unwrap();
+    assert_eq!((found.is_table, found.rows, found.shape), (true, Some(3), Some(vec![3, 2])));
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() - 9]).unwrap();
+    assert!(Found::read(&path, "parquet").unwrap_err().contains("not a Parquet file"));
+}
