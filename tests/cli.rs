@@ -254,7 +254,7 @@ fn an_output_that_joins_a_failed_item_is_named_as_missing() {
         &path,
         "version: 1\ninputs:\n  image: {foreach: \"in/*.png\", channels: rgb}\nsteps:\n  \
          all: {op: stack, input: image, with: {axis: z}}\n  gray: {op: grayscale, input: image}\noutputs:\n  \
-         All: {from: all, format: zarr}\n  Gray: {from: gray, format: png}\n",
+         All: {from: all, format: zarr}\n  Gray: {from: gray, format: tiff}\n",
     )
     .unwrap();
     let run = Run::with(&path, &["--keep-going"], &[]).expect_code(5);
@@ -263,7 +263,7 @@ fn an_output_that_joins_a_failed_item_is_named_as_missing() {
         assert!(text.contains(part), "`{part}` in {text}");
     }
     assert_eq!(run.summary()["missing"], serde_json::json!(["All"]));
-    assert!(run.results("Gray/no-tissue.png").exists() && !run.results("All.zarr").exists());
+    assert!(run.results("Gray/no-tissue.tiff").exists() && !run.results("All.zarr").exists());
     let mut again = support::engine();
     let plain = again.arg("run").arg(&path).args(["--keep-going", "--progress", "none"]).arg("--out");
     let plain = plain.arg(dir.path().join("again")).output().unwrap();

@@ -28,7 +28,7 @@ pub struct PlanArgs {
 
 /// Prints the plan; a refused one too, with the diagnostic beside it.
 pub fn run(args: &PlanArgs) -> u8 {
-    let Prepared { sources, workflow: _, graph, settings, report, .. } =
+    let Prepared { sources, workflow, graph, settings, report, .. } =
         match prepare::prepare(&args.workflow, &args.profile) {
             Ok(p) => p,
             Err(refused) => {
@@ -37,7 +37,8 @@ pub fn run(args: &PlanArgs) -> u8 {
             }
         };
     show(&sources, &report);
-    match prepare::plan(graph, settings, Span::default()) {
+    let span = workflow.profile.memory.as_ref().map_or(Span::default(), |m| m.span);
+    match prepare::plan(graph, settings, span) {
         Ok(plan) => {
             print(args, &plan);
             exit::OK

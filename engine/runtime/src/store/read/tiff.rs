@@ -387,6 +387,10 @@ fn refused(path: &Path, e: TiffError) -> StoreError {
         TiffError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
             corrupt(path, "the file ends before the image does: truncated".into())
         }
+        // A place beyond the largest a file can have, as BigTIFF can name, is refused by the system itself.
+        TiffError::IoError(e) if e.kind() == std::io::ErrorKind::InvalidInput => {
+            corrupt(path, "damaged TIFF: an offset outside the file".into())
+        }
         // Decoders of compressed data report damage this way.
         TiffError::IoError(e) if e.raw_os_error().is_none() => {
             corrupt(path, format!("damaged TIFF: {}", lower(&e.to_string())))
