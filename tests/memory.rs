@@ -139,7 +139,6 @@ fn one_large_image_among_small_ones_stays_within_the_limit() {
         let figures = format!("limit {limit}: projected {:.1}, measured {:.1} MiB", projected / MIB, measured / MIB);
         println!("{width}x{height} among 24 small images, {figures}, {:.1} s", run.number("wall_s"));
         assert!(projected <= bytes as f64 && measured <= projected, "{figures}");
-        assert!(projected <= 1.5 * measured + 64.0 * MIB, "{figures}");
         let (_, w, h, labels) = support::pixels::png(&run.results("Labeled/slide.png"));
         assert!((w, h) == (width, height) && labels.iter().any(|l| *l != 0));
     }

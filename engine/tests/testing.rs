@@ -81,7 +81,7 @@ fn an_invalid_workflow_exits_with_3_and_the_others_are_tested() {
     let good = write(dir.path(), "good.yaml", &format!("{RAMP}  - {{name: x, expect: {{}}}}\n"));
     let o = engine(&["test", bad.to_str().unwrap(), good.to_str().unwrap()]);
     assert_eq!(o.status.code(), Some(3));
-    assert!(stdout(&o).ends_with("1 test, 0 failed, 1 workflows invalid\n"), "{}", stdout(&o));
+    assert!(stdout(&o).ends_with("1 test, 0 failed, 1 workflow invalid\n"), "{}", stdout(&o));
     let value =
         write(dir.path(), "value.yaml", &format!("{RAMP}  - {{name: x, params: {{level: up}}, expect: {{}}}}\n"));
     assert_eq!(engine(&["test", value.to_str().unwrap()]).status.code(), Some(3));

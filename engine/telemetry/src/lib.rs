@@ -94,7 +94,8 @@ mod tests {
         let on = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://h:1")];
         assert_eq!(names(&settings, &on), (vec!["task-stream", "values", "profile", "otel"], 0));
         assert_eq!(waiting_bytes(&settings, &|_| None), 0);
-        assert_eq!(waiting_bytes(&settings, &|_| Some("http://h:1".into())), otel::WAITING_BYTES);
+        let env = |name: &str| (name == on[0].0).then(|| on[0].1.to_owned());
+        assert_eq!(waiting_bytes(&settings, &env), otel::WAITING_BYTES);
         settings.otlp = Some("https://h".into());
         settings.progress = ProgressMode::Plain;
         assert_eq!(names(&settings, &on), (vec!["task-stream", "values", "profile", "progress"], 1));
