@@ -60,7 +60,7 @@ fn images_of_the_repository_have_the_pixels_of_the_independent_reader() {
     let all = entries(&here.join("tests/oracle/expected.json"), &here.join("../.."));
     let pool = Pool::keeping(1 << 28);
     all.iter().for_each(|(path, entry)| compare(path, entry, &pool));
-    assert_eq!(all.len(), 21, "14 images that ship and 7 of other kinds");
+    assert_eq!(all.len(), 23, "14 images that ship and 9 of other kinds");
 }
 
 #[test]

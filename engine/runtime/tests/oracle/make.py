@@ -22,6 +22,8 @@ Image.fromarray(cut).save(HERE / "rgb.jpg", quality=92)
 Image.fromarray(wide).save(HERE / "uint16.png")
 Image.fromarray(cut).quantize(13).save(HERE / "palette.png")
 tifffile.imwrite(HERE / "rgb-lzw.tif", cut, rowsperstrip=20, compression="lzw", photometric="rgb")
+tifffile.imwrite(HERE / "rgb-lzw-tiles.tif", cut, tile=(32, 48), compression="lzw", photometric="rgb")
+tifffile.imwrite(HERE / "uint16-lzw-tiles.tif", wide, tile=(48, 32), compression="lzw", predictor=True, byteorder=">")
 tifffile.imwrite(HERE / "rgb-deflate-tiles.tif", cut, tile=(32, 64), compression="zlib", photometric="rgb")
 tifffile.imwrite(HERE / "float32-zstd-big.tif", wide / numpy.float32(7), compression="zstd", bigtiff=True)
 pages = numpy.moveaxis(cut, 2, 0).astype(numpy.int16) - 100

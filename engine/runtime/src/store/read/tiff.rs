@@ -14,7 +14,7 @@ use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use tiff::decoder::{ChunkType, Decoder, DecodingSampleType, Limits};
+use tiff::decoder::{ChunkType, Decoder, DecodingResult, DecodingSampleType, Limits};
 use tiff::tags::{ByteOrder, CompressionMethod, PlanarConfiguration, Tag};
 use tiff::{ColorType, TiffError};
 
@@ -313,7 +313,11 @@ impl TiffReader {
             }
             other => other,
         };
-        d.read_chunk_bytes(chunk, tile.bytes_mut()).map_err(bad)?;
+        if w < l.chunk.0 && d.find_tag_unsigned::<u16>(Tag::Compression).map_err(bad)? == Some(5) {
+            self.read_padded(&mut d, chunk, &mut tile).map_err(bad)?;
+        } else {
+            d.read_chunk_bytes(chunk, tile.bytes_mut()).map_err(bad)?;
+        }
         let tag = if l.page.tiled { Tag::TileByteCounts } else { Tag::StripByteCounts };
         if let Ok(Some(sizes)) = d.find_tag_unsigned_vec::<u64>(tag) {
             read.fetch_add(sizes.get(chunk as usize).copied().unwrap_or(0), Ordering::Relaxed);
@@ -323,6 +327,22 @@ impl TiffReader {
         }
         self.keep(page, d);
         Ok(tile)
+    }
+
+    /// Decodes an LZW tile that the right edge cuts with its padding, in one piece: in pieces of a row the decoder of
+    /// `tiff` 0.11 takes the end of the data for a truncation.
+    fn read_padded(&self, d: &mut TiffDecoder, chunk: u32, tile: &mut Block) -> Result<(), TiffError> {
+        let page = &self.layout.page;
+        let pixel = page.channels * page.dtype.size();
+        let row = self.layout.chunk.0 as usize * pixel;
+        let mut padded = DecodingResult::U8(Vec::new());
+        d.read_chunk_to_buffer(&mut padded, chunk, row)?;
+        let rows = padded.as_buffer(0);
+        let kept = tile.bytes().len() / (rows.as_bytes().len() / row).max(1);
+        for (to, from) in tile.bytes_mut().chunks_mut(kept.max(1)).zip(rows.as_bytes().chunks(row)) {
+            to.copy_from_slice(&from[..to.len()]);
+        }
+        Ok(())
     }
 
     /// Keeps a decoder for later.
