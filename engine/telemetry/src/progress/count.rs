@@ -99,7 +99,7 @@ impl Count {
             parts.push(format!("{failed} failed"));
         }
         if self.bytes > 0 {
-            parts.push(format!("{} written", bytes(self.bytes)));
+            parts.push(format!("{} made", bytes(self.bytes)));
         }
         if let Some(header) = &self.header {
             let names: Vec<&str> = (self.active.iter())
@@ -148,7 +148,7 @@ impl Count {
             text.push_str(&format!(", {} failed", self.failed));
         }
         if self.bytes > 0 {
-            text.push_str(&format!(", {} written", bytes(self.bytes)));
+            text.push_str(&format!(", {} made", bytes(self.bytes)));
         }
         text
     }

@@ -209,7 +209,7 @@ mod tests {
         let mut progress = Progress::lines(Box::new(out.clone()));
         fake::run(Path::new("/x"), 1000).take(2 + 500 + 2 + 100).for_each(|event| progress.on_event(&event));
         progress.count.rate.update(600, 30.0);
-        assert_eq!(progress.count.line(), "600/1000 tasks (60 %), 20.0 tasks/s, 20 s left, 400 KiB written, in labels");
+        assert_eq!(progress.count.line(), "600/1000 tasks (60 %), 20.0 tasks/s, 20 s left, 400 KiB made, in labels");
         progress.on_event(&Event::Warning("max equals min".into()));
         assert_eq!(lines(&out), ["warning: max equals min"]);
     }
@@ -241,7 +241,7 @@ mod tests {
         assert!(lines(&out)[0].starts_with("4/10 tasks (40 %), "), "{:?}", lines(&out));
         fake::run(Path::new("/x"), 10).skip(6).for_each(|event| progress.on_event(&event));
         assert!(progress.finish(0).is_empty());
-        assert_eq!(lines(&out)[1], "done: 10 tasks in 0.0 s, 20.0 KiB written");
+        assert_eq!(lines(&out)[1], "done: 10 tasks in 0.0 s, 20.0 KiB made");
     }
 
     #[test]
