@@ -1,7 +1,8 @@
 //! The smallest and the largest value: a reduction that several ops consume.
 
 use ops_core::simd::vectorize;
-use ops_core::{DType, Element, OpError, Ports, Reduce, ReduceCall, Value, with_dtype};
+use ops_core::warning::NOTHING_FINITE;
+use ops_core::{DType, Element, FinishCall, OpError, Ports, Reduce, ReduceCall, Value, with_dtype};
 
 /// Leaves the numbers `[min, max]` of all finite elements; both NaN when there is none.
 ///
@@ -84,8 +85,12 @@ impl Reduce for Extrema {
         *into = (into.0.min(other.0) + 0.0, into.1.max(other.1) + 0.0);
     }
 
-    fn finish(&self, (lo, hi): (f64, f64), _: &[Value], _: &Ports) -> Result<Value, OpError> {
-        Ok(Value::numbers(&if lo <= hi { [lo, hi] } else { [f64::NAN, f64::NAN] }))
+    fn finish(&self, (lo, hi): (f64, f64), call: &FinishCall<'_>) -> Result<Value, OpError> {
+        if lo <= hi {
+            return Ok(Value::numbers(&[lo, hi]));
+        }
+        call.warnings.add(NOTHING_FINITE, "no element is finite, so that there is no smallest and no largest value");
+        Ok(Value::numbers(&[f64::NAN, f64::NAN]))
     }
 
     fn nanos_per_element(&self) -> f32 {

@@ -6,11 +6,11 @@ use super::task::{self, Failed};
 use crate::event::{Event, Failure};
 use crate::schedule::Task;
 use engine_model::graph::{Kind, NodeId};
-use engine_model::plan::Root;
+use engine_model::plan::{Root, StageId};
 use ops_core::op::{AnyPartial, DynReduce};
-use ops_core::{Scope, Value};
+use ops_core::{FinishCall, Scope, Value, Warnings};
 use smallvec::SmallVec;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
@@ -23,7 +23,7 @@ impl Driver<'_> {
             match root {
                 Root::Reduce(n) => {
                     if let Kind::Reduce(op, Scope::Item) = &plan.graph.node(n).kind {
-                        let value = self.value(op.as_ref(), n, task.class, data)?;
+                        let value = self.value(op.as_ref(), n, task, data)?;
                         self.found(n, Some(task.item), &value);
                         if plan.graph.node(n).family.is_none() {
                             self.publish(n, value.clone());
@@ -63,33 +63,36 @@ impl Driver<'_> {
         Ok(())
     }
 
-    fn value(&self, op: &dyn DynReduce, n: NodeId, class: usize, data: &ItemData) -> Result<Value, Failed> {
-        let ports = self.cx.plan.graph.ports(n, class);
+    fn value(&self, op: &dyn DynReduce, n: NodeId, task: &Task, data: &ItemData) -> Result<Value, Failed> {
+        let ports = self.cx.plan.graph.ports(n, task.class);
         let partial = data.partials.get(&n).and_then(|p| lock(p).take()).unwrap_or_else(|| op.start(&ports));
-        self.finish_value(op, n, class, partial, Some(data))
+        self.finish_value(op, n, task.stage, partial, Some(data))
     }
 
+    /// What a reduction leaves; `data` is that of its item, `None` for a collection.
     fn finish_value(
         &self,
         op: &dyn DynReduce,
         n: NodeId,
-        class: usize,
+        stage: StageId,
         partial: AnyPartial,
         data: Option<&ItemData>,
     ) -> Result<Value, Failed> {
-        let ports = self.cx.plan.graph.ports(n, class);
+        let ports = self.cx.plan.graph.ports(n, data.map_or(0, |d| d.class));
         let global = self.cx.values.read().unwrap_or_else(PoisonError::into_inner);
-        let values: SmallVec<[Value; 2]> = self
-            .cx
-            .plan
-            .graph
-            .node(n)
-            .values
+        let consumed = &self.cx.plan.graph.node(n).values;
+        let values: SmallVec<[Value; 2]> = consumed
             .iter()
             .filter_map(|v| data.and_then(|d| d.values.get(v)?.get().cloned()).or_else(|| global.get(v).cloned()))
             .collect();
         drop(global);
-        op.finish(partial, &values, &ports).map_err(|e| task::op_failed(n, "all blocks".into(), e))
+        let warnings = Warnings::default();
+        let call = FinishCall { ports: &ports, values: &values, warnings: &warnings };
+        let value = op.finish(partial, &call).map_err(|e| task::op_failed(n, "all blocks".into(), e))?;
+        for warning in warnings.take() {
+            self.warn(stage, n, data.map(|d| d.item), warning, false);
+        }
+        Ok(value)
     }
 
     fn publish(&self, n: NodeId, value: Value) {
@@ -162,23 +165,24 @@ impl Driver<'_> {
     pub(super) fn finish_group(&self, shared: &mut Shared, group: usize) {
         let plan = self.cx.plan;
         let g = &plan.groups[group];
-        // Variants of a pass share their reductions.
-        let reduces: BTreeSet<NodeId> = g
-            .stages
-            .iter()
-            .flat_map(|&s| plan.stage(s).roots.iter())
-            .filter_map(|r| match r {
-                Root::Reduce(n) if matches!(plan.graph.node(*n).kind, Kind::Reduce(_, Scope::Collection)) => Some(*n),
-                _ => None,
-            })
-            .collect();
-        for n in reduces {
+        // Variants of a pass share their reductions: the first stage stands for all.
+        let mut reduces: BTreeMap<NodeId, StageId> = BTreeMap::new();
+        for &stage in &g.stages {
+            for root in &plan.stage(stage).roots {
+                if let Root::Reduce(n) = *root
+                    && matches!(plan.graph.node(n).kind, Kind::Reduce(_, Scope::Collection))
+                {
+                    reduces.entry(n).or_insert(stage);
+                }
+            }
+        }
+        for (n, stage) in reduces {
             if shared.schedule.is_stopped() {
                 break;
             }
             let Kind::Reduce(op, _) = &plan.graph.node(n).kind else { continue };
             let partial = shared.collected.remove(&n).unwrap_or_else(|| op.start(&plan.graph.ports(n, 0)));
-            let finished = self.finish_value(op.as_ref(), n, 0, partial, None).and_then(|v| {
+            let finished = self.finish_value(op.as_ref(), n, stage, partial, None).and_then(|v| {
                 self.found(n, None, &v);
                 self.tables(n, 0, &v)?;
                 self.publish(n, v);

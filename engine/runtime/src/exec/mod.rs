@@ -14,3 +14,4 @@ mod report;
 pub mod run;
 pub mod sources;
 pub mod task;
+pub mod warned;

@@ -4,10 +4,12 @@ use super::clock::thread_cpu;
 use super::item::ItemData;
 use super::run::{Driver, Shared, guarded};
 use super::task::{self, Done};
-use crate::event::{Event, Failure, TaskRecord, TaskStatus};
+use crate::event::{Event, Failure, TaskRecord, TaskStatus, WarningRecord};
 use crate::schedule::Task;
 use engine_model::graph::NodeId;
+use engine_model::plan::StageId;
 use engine_model::spec::workflow::OnError;
+use ops_core::Warning;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -52,7 +54,11 @@ impl Driver<'_> {
             status,
             actions: done.actions,
             ops: done.ops,
+            warnings: done.warnings.clone(),
         })));
+        for (node, warning) in done.warnings {
+            self.warn(task.stage, NodeId(node), Some(task.item), warning, true);
+        }
         failure
     }
 
@@ -79,13 +85,27 @@ impl Driver<'_> {
     /// Tells of the numbers that a value is; `item` is `None` for a collection.
     pub(super) fn found(&self, n: NodeId, item: Option<u64>, value: &ops_core::Value) {
         let ops_core::Value::Numbers(numbers) = value else { return };
-        let graph = &self.cx.plan.graph;
-        let family = graph.node(n).family;
-        let name: Arc<str> = match (item, family) {
-            (Some(item), Some(f)) => graph.input(f).items.stem(item).into(),
-            _ => "".into(),
-        };
+        let (item, name) = self.item(n, item);
         let numbers = numbers.clone();
         self.options.bus.emit(Event::Value { node: n.0, item: item.unwrap_or(0), name, numbers });
+    }
+
+    /// Tells of a warning, unless its step told of it for the item; `item` is `None` for a collection.
+    pub(super) fn warn(&self, stage: StageId, n: NodeId, item: Option<u64>, warning: Warning, in_task: bool) {
+        let (item, name) = self.item(n, item);
+        if self.warnings.note(self.cx.plan, n, item, warning) {
+            let (item, at) = (item.unwrap_or(0), self.cx.clock.now());
+            let record = WarningRecord { node: n.0, stage: stage.0, item, name, warning, at, in_task };
+            self.options.bus.emit(Event::Warned(Arc::new(record)));
+        }
+    }
+
+    /// Number and name of the item that a node is computed for; `None` and an empty name where it is not one of many.
+    fn item(&self, n: NodeId, item: Option<u64>) -> (Option<u64>, Arc<str>) {
+        let graph = &self.cx.plan.graph;
+        match (item, graph.node(n).family) {
+            (Some(item), Some(f)) => (Some(item), graph.input(f).items.stem(item).into()),
+            _ => (None, "".into()),
+        }
     }
 }

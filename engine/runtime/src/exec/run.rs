@@ -4,6 +4,7 @@ use super::clock::Clock;
 use super::item::{ItemData, lock};
 use super::outputs::{Outputs, Written};
 use super::task::{Context, Failed};
+use super::warned::{Warned, Warnings};
 use crate::bus::Bus;
 use crate::event::{Cause, Event, Failure, RunEnd, RunStatus};
 use crate::schedule::{ItemSource, Next, Schedule, Task};
@@ -54,6 +55,8 @@ pub struct Outcome {
     pub outputs: Vec<Written>,
     /// Outputs that need every item of inputs of which some failed: their names, and those of the inputs.
     pub missing: Vec<(String, String)>,
+    /// What ops warned of, in the order of the plan.
+    pub warnings: Vec<Warned>,
 }
 
 /// What workers share under one lock.
@@ -77,6 +80,7 @@ pub(super) struct Driver<'a> {
     pub(super) options: &'a Options<'a>,
     pub(super) shared: Mutex<Shared>,
     pub(super) wake: Condvar,
+    pub(super) warnings: Warnings,
     pub(super) tasks_ok: AtomicU64,
     pub(super) tasks_failed: AtomicU64,
     pub(super) bytes_read: AtomicU64,
@@ -128,6 +132,7 @@ pub fn run(plan: &Plan, options: &Options<'_>) -> Result<Outcome, rayon::ThreadP
             ended: false,
         }),
         wake: Condvar::new(),
+        warnings: Warnings::default(),
         tasks_ok: AtomicU64::new(0),
         tasks_failed: AtomicU64::new(0),
         bytes_read: AtomicU64::new(0),
@@ -155,6 +160,7 @@ pub fn run(plan: &Plan, options: &Options<'_>) -> Result<Outcome, rayon::ThreadP
         bytes_written: driver.bytes_written.load(Ordering::Relaxed),
         outputs: outputs.written(plan),
         missing: shared.missing,
+        warnings: driver.warnings.all(plan),
     })
 }
 
