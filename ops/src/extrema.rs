@@ -4,12 +4,16 @@ use ops_core::simd::vectorize;
 use ops_core::warning::NOTHING_FINITE;
 use ops_core::{DType, Element, FinishCall, OpError, Ports, Reduce, ReduceCall, Value, with_dtype};
 
-/// Leaves the numbers `[min, max]` of all finite elements; both NaN when there is none.
+/// Leaves the numbers `[min, max]` of all finite elements, and `[min, max, share * max]` where a share is given; all NaN
+/// when there is none.
 ///
 /// NaN and infinities do not count, and a minimum or maximum of zero is +0: so the result does not depend on the order
 /// in which elements are seen.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Extrema;
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Extrema {
+    /// The share of the largest value that is wanted too.
+    pub(crate) share_of_max: Option<f64>,
+}
 
 /// Accumulators of floats. Four become vector code; with eight or more compilers fall back to one at a time.
 const LANES: usize = 4;
@@ -86,11 +90,16 @@ impl Reduce for Extrema {
     }
 
     fn finish(&self, (lo, hi): (f64, f64), call: &FinishCall<'_>) -> Result<Value, OpError> {
-        if lo <= hi {
-            return Ok(Value::numbers(&[lo, hi]));
+        let found = lo <= hi;
+        if !found {
+            let text = "no element is finite, so that there is no smallest and no largest value";
+            call.warnings.add(NOTHING_FINITE, text);
         }
-        call.warnings.add(NOTHING_FINITE, "no element is finite, so that there is no smallest and no largest value");
-        Ok(Value::numbers(&[f64::NAN, f64::NAN]))
+        let [lo, hi] = if found { [lo, hi] } else { [f64::NAN; 2] };
+        Ok(match self.share_of_max {
+            None => Value::numbers(&[lo, hi]),
+            Some(share) => Value::numbers(&[lo, hi, share * hi]),
+        })
     }
 
     fn nanos_per_element(&self) -> f32 {
@@ -98,10 +107,10 @@ impl Reduce for Extrema {
     }
 }
 
-/// The two numbers that [`Extrema`] left.
+/// The smallest and the largest value that [`Extrema`] left.
 pub(crate) fn numbers(value: &Value) -> Result<(f64, f64), OpError> {
     match value.as_numbers()? {
-        &[lo, hi] => Ok((lo, hi)),
+        &[lo, hi, ..] => Ok((lo, hi)),
         other => Err(OpError::Internal(format!("expected a minimum and a maximum, found {other:?}"))),
     }
 }

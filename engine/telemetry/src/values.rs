@@ -4,7 +4,7 @@
 //! and largest value of a collection:
 //!
 //! ```yaml
-//! - {node: mask.extrema, item: tissue-2, numbers: [0.0, 254.0733468457843]}
+//! - {node: mask.extrema, item: tissue-2, numbers: [0.0, 254.0733468457843, 190.55501013433823]}
 //! - {node: normalized.min_max, item: null, numbers: [0.0, 255.0]}
 //! ```
 //!
