@@ -17,3 +17,4 @@ mod overhead;
 mod plans;
 mod receiver;
 mod support;
+mod warnings;

@@ -6,7 +6,9 @@ use engine_runtime::store::read::{self, InputOptions};
 use engine_runtime::store::write::{self, WriteOptions};
 use ops as _;
 use ops_core::lower::Kind;
-use ops_core::{Block, Lowering, MapCall, Need, Pool, Port, PortMeta, Ports, ReduceCall, Value, registry};
+use ops_core::{
+    Block, FinishCall, Lowering, MapCall, Need, Pool, Port, PortMeta, Ports, ReduceCall, Value, Warnings, registry,
+};
 use rayon::prelude::*;
 use serde_json::{Value as Json, json};
 use std::error::Error;
@@ -31,6 +33,7 @@ fn step(
     let end = op.lower(&mut g, &ports)?;
     let mut blocks: Vec<Option<Block>> = Vec::new();
     let mut values: Vec<Option<Value>> = Vec::new();
+    let warnings = &Warnings::default();
     for n in g.nodes() {
         let (mut block, mut value) = (None, None);
         let metas: Vec<ops_core::ArrayMeta> = n.arrays.iter().map(|&a| g.meta(a).clone()).collect();
@@ -53,7 +56,7 @@ fn step(
                 let refs: Vec<&Block> =
                     if own.is_empty() { needs.iter().map(of).collect() } else { own.iter().collect() };
                 let mut out = Block::take(pool, meta.dtype, meta.region());
-                let call = MapCall { ports: &ports, meta: &meta, blocks: &refs, values: &consumed, pool };
+                let call = MapCall { ports: &ports, meta: &meta, blocks: &refs, values: &consumed, pool, warnings };
                 m.apply(&call, &mut out)?;
                 block = Some(out);
             }
@@ -65,7 +68,7 @@ fn step(
                     let call = ReduceCall { ports: &ports, region: &region, blocks: &refs, values: &consumed, pool };
                     let mut partial = r.start(&ports);
                     r.add(&call, &mut partial)?;
-                    value = Some(r.finish(partial, &consumed, &ports)?);
+                    value = Some(r.finish(partial, &FinishCall { ports: &ports, values: &consumed, warnings })?);
                 }
             },
         }

@@ -13,6 +13,7 @@ const SHOW: usize = 10;
 /// Prints the summary to standard output and failures to standard error.
 pub fn print(ran: &Ran, as_json: bool) {
     failures(ran);
+    warnings(ran);
     if as_json {
         println!("{}", document(ran));
     } else {
@@ -37,6 +38,21 @@ pub fn failures(ran: &Ran) {
     }
 }
 
+/// Prints what ops warned of to standard error, once for each step and code.
+fn warnings(ran: &Ran) {
+    for w in &ran.outcome.warnings {
+        let of = match (w.items, &w.first) {
+            (1, Some(first)) => format!(" (item {first})"),
+            (n, Some(first)) if n > 1 => format!(" ({}, the first is {first})", count(n, "item")),
+            _ => String::new(),
+        };
+        eprintln!("warning[{}]: step `{}`: {}{of}", w.code, w.step, w.message);
+    }
+    if ran.outcome.warnings.iter().any(|w| w.items > 1) {
+        eprintln!("  all items are listed in {}", ran.dir.reports().join("warnings.yaml").display());
+    }
+}
+
 /// The summary as data.
 pub fn document(ran: &Ran) -> serde_json::Value {
     let o = &ran.outcome;
@@ -54,6 +70,7 @@ pub fn document(ran: &Ran) -> serde_json::Value {
         "bytes_written": o.bytes_written,
         "outputs": o.outputs,
         "missing": o.missing.iter().map(|(output, _)| output).collect::<Vec<_>>(),
+        "warnings": o.warnings,
     })
 }
 

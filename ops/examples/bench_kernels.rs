@@ -43,7 +43,14 @@ fn timed(
         let mut out = Block::take(pool, meta.dtype, region);
         assembling += start.elapsed();
         let start = Instant::now();
-        let call = MapCall { ports: &ports, meta: &meta, blocks: &blocks, values, pool };
+        let call = MapCall {
+            ports: &ports,
+            meta: &meta,
+            blocks: &blocks,
+            values,
+            pool,
+            warnings: &ops_core::Warnings::default(),
+        };
         map.apply(&call, &mut out).expect("kernel");
         computing += start.elapsed();
         whole.paste(&out);
@@ -136,7 +143,8 @@ fn reduced(
         time += start.elapsed();
     }
     let start = Instant::now();
-    let value = reduce.finish(root, &[], &ports).expect("finish");
+    let call = ops_core::FinishCall { ports: &ports, values: &[], warnings: &ops_core::Warnings::default() };
+    let value = reduce.finish(root, &call).expect("finish");
     (time + start.elapsed(), value)
 }
 

@@ -1,14 +1,19 @@
 //! The smallest and the largest value: a reduction that several ops consume.
 
 use ops_core::simd::vectorize;
-use ops_core::{DType, Element, OpError, Ports, Reduce, ReduceCall, Value, with_dtype};
+use ops_core::warning::NOTHING_FINITE;
+use ops_core::{DType, Element, FinishCall, OpError, Ports, Reduce, ReduceCall, Value, with_dtype};
 
-/// Leaves the numbers `[min, max]` of all finite elements; both NaN when there is none.
+/// Leaves the numbers `[min, max]` of all finite elements, and `[min, max, share * max]` where a share is given; all NaN
+/// when there is none.
 ///
 /// NaN and infinities do not count, and a minimum or maximum of zero is +0: so the result does not depend on the order
 /// in which elements are seen.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Extrema;
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Extrema {
+    /// The share of the largest value that is wanted too.
+    pub(crate) share_of_max: Option<f64>,
+}
 
 /// Accumulators of floats. Four become vector code; with eight or more compilers fall back to one at a time.
 const LANES: usize = 4;
@@ -84,8 +89,17 @@ impl Reduce for Extrema {
         *into = (into.0.min(other.0) + 0.0, into.1.max(other.1) + 0.0);
     }
 
-    fn finish(&self, (lo, hi): (f64, f64), _: &[Value], _: &Ports) -> Result<Value, OpError> {
-        Ok(Value::numbers(&if lo <= hi { [lo, hi] } else { [f64::NAN, f64::NAN] }))
+    fn finish(&self, (lo, hi): (f64, f64), call: &FinishCall<'_>) -> Result<Value, OpError> {
+        let found = lo <= hi;
+        if !found {
+            let text = "no element is finite, so that there is no smallest and no largest value";
+            call.warnings.add(NOTHING_FINITE, text);
+        }
+        let [lo, hi] = if found { [lo, hi] } else { [f64::NAN; 2] };
+        Ok(match self.share_of_max {
+            None => Value::numbers(&[lo, hi]),
+            Some(share) => Value::numbers(&[lo, hi, share * hi]),
+        })
     }
 
     fn nanos_per_element(&self) -> f32 {
@@ -93,10 +107,10 @@ impl Reduce for Extrema {
     }
 }
 
-/// The two numbers that [`Extrema`] left.
+/// The smallest and the largest value that [`Extrema`] left.
 pub(crate) fn numbers(value: &Value) -> Result<(f64, f64), OpError> {
     match value.as_numbers()? {
-        &[lo, hi] => Ok((lo, hi)),
+        &[lo, hi, ..] => Ok((lo, hi)),
         other => Err(OpError::Internal(format!("expected a minimum and a maximum, found {other:?}"))),
     }
 }

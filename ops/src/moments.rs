@@ -3,7 +3,8 @@
 use crate::elementwise::widened;
 use ops_core::exact::ExactSum;
 use ops_core::simd::vectorize;
-use ops_core::{DType, Element, OpError, Ports, Reduce, ReduceCall, Region, Value, with_dtype};
+use ops_core::warning::NOTHING_FINITE;
+use ops_core::{DType, Element, FinishCall, OpError, Ports, Reduce, ReduceCall, Region, Value, with_dtype};
 
 /// Leaves the number `[mean]` of all finite elements, NaN without any: an exact sum, rounded, divided by their number.
 #[derive(Debug, Clone, Copy)]
@@ -107,7 +108,10 @@ impl Reduce for Mean {
         into.merge(other);
     }
 
-    fn finish(&self, partial: Counted, _: &[Value], _: &Ports) -> Result<Value, OpError> {
+    fn finish(&self, partial: Counted, call: &FinishCall<'_>) -> Result<Value, OpError> {
+        if partial.count == 0 {
+            call.warnings.add(NOTHING_FINITE, "no element is finite, so that there is no mean");
+        }
         Ok(Value::numbers(&[partial.mean()]))
     }
 
@@ -141,14 +145,14 @@ impl Reduce for Deviation {
         into.merge(other);
     }
 
-    fn finish(&self, partial: Counted, values: &[Value], ports: &Ports) -> Result<Value, OpError> {
-        let deviation = if small(ports.meta(0).dtype) {
+    fn finish(&self, partial: Counted, call: &FinishCall<'_>) -> Result<Value, OpError> {
+        let deviation = if small(call.ports.meta(0).dtype) {
             let (n, (sum, squares)) = (i128::from(partial.count), partial.small);
             ((n * squares - sum * sum) as f64).sqrt() / n as f64
         } else {
             partial.mean().sqrt()
         };
-        Ok(Value::numbers(&[mean_of(values)?, deviation]))
+        Ok(Value::numbers(&[mean_of(call.values)?, deviation]))
     }
 
     fn partial_bytes(&self, ports: &Ports, _: &Region) -> u64 {

@@ -1,7 +1,8 @@
 //! Otsu's threshold: a histogram, and the limit that separates it best.
 
 use crate::extrema::numbers;
-use ops_core::{DType, Element, OpError, Ports, Reduce, ReduceCall, Value, with_dtype};
+use ops_core::warning::NO_CONTRAST;
+use ops_core::{DType, Element, FinishCall, OpError, Ports, Reduce, ReduceCall, Value, with_dtype};
 
 /// Bins for floats.
 const BINS: usize = 256;
@@ -83,13 +84,17 @@ impl Reduce for Otsu {
         }
     }
 
-    fn finish(&self, counts: Vec<u64>, values: &[Value], ports: &Ports) -> Result<Value, OpError> {
-        let extrema = values.first().ok_or_else(|| OpError::Internal("otsu without extrema".into()))?;
+    fn finish(&self, counts: Vec<u64>, call: &FinishCall<'_>) -> Result<Value, OpError> {
+        let extrema = call.values.first().ok_or_else(|| OpError::Internal("otsu without extrema".into()))?;
         let (lo, hi) = numbers(extrema)?;
         if counts.is_empty() {
+            if lo == hi {
+                call.warnings
+                    .add(NO_CONTRAST, "all values are equal: the limit is that value, and nothing lies above it");
+            }
             return Ok(Value::numbers(&[lo]));
         }
-        let centers: Vec<f64> = if ports.meta(0).dtype.is_float() {
+        let centers: Vec<f64> = if call.ports.meta(0).dtype.is_float() {
             Edges::new(lo, hi).edges.windows(2).map(|w| (w[0] + w[1]) / 2.0).collect()
         } else {
             (0..counts.len()).map(|i| lo + i as f64).collect()

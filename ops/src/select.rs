@@ -4,9 +4,11 @@
 //! after one pass (8 and 16 bits), two (32) or four (64) the wanted order statistics are known exactly. Counts merge in
 //! any order, and nothing is sampled.
 
+use ops_core::warning::NOTHING_FINITE;
 use ops_core::with_dtype;
 use ops_core::{
-    ArrayPort, DType, Element, Lowering, OpError, Ports, Reduce, ReduceCall, Region, Scope, Value, ValuePort,
+    ArrayPort, DType, Element, FinishCall, Lowering, OpError, Ports, Reduce, ReduceCall, Region, Scope, Value,
+    ValuePort,
 };
 use std::sync::Arc;
 
@@ -106,11 +108,11 @@ impl Reduce for Pass {
         }
     }
 
-    fn finish(&self, counts: Vec<u64>, values: &[Value], ports: &Ports) -> Result<Value, OpError> {
-        let dtype = ports.meta(0).dtype;
+    fn finish(&self, counts: Vec<u64>, call: &FinishCall<'_>) -> Result<Value, OpError> {
+        let dtype = call.ports.meta(0).dtype;
         let (shift, bins) = self.digit(dtype);
-        let prefixes = self.prefixes(values)?;
-        let Selection { mut targets, between } = match values.first() {
+        let prefixes = self.prefixes(call.values)?;
+        let Selection { mut targets, between } = match call.values.first() {
             None => self.targets(counts.iter().sum()),
             Some(v) => {
                 let s = v.as_state::<Selection>()?;
@@ -134,7 +136,10 @@ impl Reduce for Pass {
             with_dtype!(dtype, T => keys.iter().map(|&k| T::from_order_key(k).to_f64() + 0.0).collect());
         Ok(Value::numbers(&match found[..] {
             [a, b, c, d] => [interpolated(a, b, between[0]), interpolated(c, d, between[1])],
-            _ => [f64::NAN, f64::NAN],
+            _ => {
+                call.warnings.add(NOTHING_FINITE, "no element is finite, so that there are no percentiles");
+                [f64::NAN, f64::NAN]
+            }
         }))
     }
 

@@ -1,8 +1,8 @@
 //! What `measure` takes of the heap, counted allocation by allocation, stays within what it declares.
 
 use ops_core::lower::Kind;
-use ops_core::op::{AnyPartial, DynReduce, ReduceCall};
-use ops_core::{ArrayMeta, Axes, Block, DType, Lowering, OpError, Pool, Ports, Region, with_dtype};
+use ops_core::op::{AnyPartial, DynReduce, FinishCall, ReduceCall};
+use ops_core::{ArrayMeta, Axes, Block, DType, Lowering, OpError, Pool, Ports, Region, Warnings, with_dtype};
 use serde_json::{Value as Json, json};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -115,8 +115,9 @@ impl Job {
             assert!(peak as u64 <= state + declared, "merging took {peak} bytes, declared are {state} + {declared}");
             most = most.max((NOW.get() - before) as u64);
         }
-        let root = root.unwrap();
-        let (value, _) = peak_of(|| self.reduce.finish(root, &[], &self.ports));
+        let (root, warnings) = (root.unwrap(), Warnings::default());
+        let call = FinishCall { ports: &self.ports, values: &[], warnings: &warnings };
+        let (value, _) = peak_of(|| self.reduce.finish(root, &call));
         let (peak, state) = ((PEAK.get() - before) as u64, self.reduce.state_bytes(&self.ports));
         assert!(peak <= state, "finishing took {peak} bytes, declared are {state}");
         value.map(|_| most.max(peak))

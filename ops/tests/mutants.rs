@@ -5,8 +5,8 @@
 use ops_core::contract::{Array, Case, Check, Content, Expected, Input, Report, run};
 use ops_core::simd::{self, Path};
 use ops_core::{
-    ArrayMeta, Block, Boundary, DType, InputKind, InputSpec, Lowering, Map, MapCall, Need, Op, OpEntry, OpError, Pool,
-    Port, Ports, Reduce, ReduceCall, Region, Scope, Value, op::Needs,
+    ArrayMeta, Block, Boundary, DType, FinishCall, InputKind, InputSpec, Lowering, Map, MapCall, Need, Op, OpEntry,
+    OpError, Pool, Port, Ports, Reduce, ReduceCall, Region, Scope, Value, op::Needs,
 };
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -316,7 +316,7 @@ impl<const BUG: u8> Reduce for Total<BUG> {
         into.1 = if BUG == 3 { into.1.max(other.1) } else { into.1 + other.1 };
     }
 
-    fn finish(&self, partial: (f64, i128), _: &[Value], _: &Ports) -> Result<Value, OpError> {
+    fn finish(&self, partial: (f64, i128), _: &FinishCall<'_>) -> Result<Value, OpError> {
         let exact = partial.1 as f64 / (1u64 << 60) as f64;
         Ok(Value::numbers(&[if BUG == 1 { partial.0 } else { exact }]))
     }

@@ -6,7 +6,7 @@
 //! stage starts before its tasks end.
 //!
 //! A [`Delivery::Lossless`] subscriber that falls behind makes emitters wait. A [`Delivery::Lossy`] one loses ended
-//! tasks and items, which are counted; starts and ends of stages and runs, warnings and failed tasks are carried over
+//! tasks and items, numbers and warnings of ops, which are counted; starts and ends of stages and runs and failed tasks are carried over
 //! until its queue has room. A subscriber that panics is left out from then on and named in a warning.
 
 use crate::event::{Delivery, Event, Subscriber, TaskStatus};
@@ -23,7 +23,7 @@ const BATCH: usize = 256;
 const QUEUE: usize = 64;
 /// Longest time an event waits for its batch to fill, and the interval of [`Subscriber::on_idle`].
 const TICK: Duration = Duration::from_millis(100);
-/// Events a lossy queue carries over at most; only failures and warnings can be that many.
+/// Events a lossy queue carries over at most; only failures can be that many.
 const CARRY: usize = 65_536;
 /// Longest wait at the end for a lossy subscriber; one that takes longer is left behind.
 const GRACE: Duration = Duration::from_secs(60);
@@ -267,12 +267,8 @@ fn must_arrive(event: &Event) -> bool {
     match event {
         Event::TaskEnded(record) => matches!(record.status, TaskStatus::Failed(_)),
         Event::ItemEnded { ok, .. } => !ok,
-        Event::Value { .. } => false,
-        Event::RunStarted(_)
-        | Event::StageStarted { .. }
-        | Event::StageEnded { .. }
-        | Event::Warning(_)
-        | Event::RunEnded(_) => true,
+        Event::Value { .. } | Event::Warned(_) => false,
+        Event::RunStarted(_) | Event::StageStarted { .. } | Event::StageEnded { .. } | Event::RunEnded(_) => true,
     }
 }
 

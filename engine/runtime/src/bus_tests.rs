@@ -19,6 +19,7 @@ fn task(block: u64, status: TaskStatus) -> Event {
         status,
         actions: SmallVec::new(),
         ops: SmallVec::new(),
+        warnings: Vec::new(),
     }))
 }
 

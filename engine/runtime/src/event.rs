@@ -4,6 +4,7 @@
 //! can't take is dropped, counted, and shown at the end. Subscribers that write the record must not lose facts and
 //! are therefore waited for ([`Delivery::Lossless`]).
 
+pub use ops_core::Warning;
 use smallvec::SmallVec;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -167,6 +168,27 @@ pub struct TaskRecord {
     pub actions: SmallVec<[Action; 3]>,
     /// The ops that ran, in order.
     pub ops: SmallVec<[OpTime; 4]>,
+    /// What nodes warned of, by number.
+    pub warnings: Vec<(u32, Warning)>,
+}
+
+/// A warning of an op.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WarningRecord {
+    /// Number of the node.
+    pub node: u32,
+    /// Number of the stage that computes it.
+    pub stage: u32,
+    /// Number of the item; 0 for a collection, and for what is not one of many.
+    pub item: u64,
+    /// Name of the item; empty for a collection, and for what is not one of many.
+    pub name: Arc<str>,
+    /// What it warned of.
+    pub warning: Warning,
+    /// When.
+    pub at: Nanos,
+    /// True when the record of a task tells of it too; false for the end of a reduction.
+    pub in_task: bool,
 }
 
 /// How a run ended.
@@ -235,8 +257,8 @@ pub enum Event {
         /// What was found.
         numbers: Arc<[f64]>,
     },
-    /// Something the user should know.
-    Warning(Arc<str>),
+    /// An op warned of a result; once for each warning, step and item.
+    Warned(Arc<WarningRecord>),
     /// The last of a run.
     RunEnded(RunEnd),
 }

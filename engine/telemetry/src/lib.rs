@@ -6,12 +6,14 @@
 //! |---|---|---|
 //! | [`task_stream`] | `Reports/task_stream.yaml`, one entry for each finished task | the run waits |
 //! | [`values`] | `Reports/values.yaml`, every number a reduction found | the run waits |
+//! | [`warnings`] | `Reports/warnings.yaml`, what ops warned of | the run waits |
 //! | [`profile`] | `Reports/profile.yaml`, times by stage, step and op | the run waits |
 //! | [`otel`] | spans over OTLP | its own queue drops spans, which are counted and told |
 //! | [`progress`] | a bar or lines on standard error | nobody notices |
 //!
 //! [`record`] writes the files of `Reports` that need no events, [`cluster`] finds out where the run is, [`secret`] keeps
-//! passwords out of all of them. A new subscriber is one more file here and one more line in [`subscribers`].
+//! passwords out of all of them; [`stream`] is how the files grow that have a record for each event. A new subscriber is one
+//! more file here and one more line in [`subscribers`].
 
 mod paged;
 mod text;
@@ -22,8 +24,10 @@ pub mod profile;
 pub mod progress;
 pub mod record;
 pub mod secret;
+pub mod stream;
 pub mod task_stream;
 pub mod values;
+pub mod warnings;
 
 use cluster::Env;
 use engine_runtime::event::Subscriber;
@@ -32,6 +36,7 @@ use profile::{Clock, Profile};
 use progress::{Progress, ProgressMode};
 use task_stream::TaskStream;
 use values::Values;
+use warnings::Warnings;
 
 /// What a user can choose about the outputs of a run.
 #[derive(Debug, Clone, Default)]
@@ -59,8 +64,12 @@ pub fn waiting_bytes(settings: &Settings, env: Env<'_>) -> u64 {
 #[must_use]
 pub fn subscribers(settings: &Settings, env: Env<'_>) -> (Vec<Box<dyn Subscriber>>, Vec<String>) {
     let worker = settings.worker.clone().unwrap_or_else(cluster::local_address);
-    let mut subscribers: Vec<Box<dyn Subscriber>> =
-        vec![Box::new(TaskStream::new(&worker)), Box::new(Values::new()), Box::new(Profile::new(settings.profile))];
+    let mut subscribers: Vec<Box<dyn Subscriber>> = vec![
+        Box::new(TaskStream::new(&worker)),
+        Box::new(Values::new()),
+        Box::new(Warnings::new()),
+        Box::new(Profile::new(settings.profile)),
+    ];
     let mut warnings = Vec::new();
     match OtlpConfig::read(settings.otlp.as_deref(), env) {
         Ok(Some(config)) => subscribers.push(Box::new(Otel::new(config))),
@@ -90,15 +99,15 @@ mod tests {
     #[test]
     fn the_record_is_always_written_and_the_rest_is_chosen() {
         let mut settings = Settings { progress: ProgressMode::None, ..Settings::default() };
-        assert_eq!(names(&settings, &[]), (vec!["task-stream", "values", "profile"], 0));
+        assert_eq!(names(&settings, &[]), (vec!["task-stream", "values", "warnings", "profile"], 0));
         let on = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://h:1")];
-        assert_eq!(names(&settings, &on), (vec!["task-stream", "values", "profile", "otel"], 0));
+        assert_eq!(names(&settings, &on), (vec!["task-stream", "values", "warnings", "profile", "otel"], 0));
         assert_eq!(waiting_bytes(&settings, &|_| None), 0);
         let env = |name: &str| (name == on[0].0).then(|| on[0].1.to_owned());
         assert_eq!(waiting_bytes(&settings, &env), otel::WAITING_BYTES);
         settings.otlp = Some("https://h".into());
         settings.progress = ProgressMode::Plain;
-        assert_eq!(names(&settings, &on), (vec!["task-stream", "values", "profile", "progress"], 1));
+        assert_eq!(names(&settings, &on), (vec!["task-stream", "values", "warnings", "profile", "progress"], 1));
     }
 
     /// Prints what the whole record of a task costs, on all threads; run with `--nocapture` to see it.

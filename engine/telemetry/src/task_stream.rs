@@ -23,34 +23,22 @@
 //! seconds since 1970. `status` is `OK`, `error` (then `metadata` has `error`) or `cancelled`. `thread` is the number
 //! of the worker thread. `type` is the pickled class of a block as Python sees it; it and `typename` are null for a
 //! task without result. `cpu_s` is absent where it was not measured.
-//!
-//! The file is written while the run goes on, at least every half second, never cut at a number of tasks, and valid
-//! YAML after a kill at any moment (`paged.rs` tells how). A resumed run appends to it.
 
-use crate::paged::PagedFile;
+use crate::stream::{Records, Stream};
 use crate::text::{push_quoted, push_scalar, push_seconds, push_u64};
-use engine_runtime::event::{
-    ActionKind, Cause, Delivery, Event, Failure, RunHeader, Subscriber, TaskRecord, TaskStatus,
-};
-use std::io;
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use engine_runtime::event::{ActionKind, Cause, Event, Failure, RunHeader, TaskRecord, TaskStatus};
+use std::sync::Arc;
 
-/// Longest time a record waits in memory, less the tick at which it is looked at.
-const FLUSH_EVERY: Duration = Duration::from_millis(350);
 /// Longest message of a failure, in characters: a record should fit a page.
 const MESSAGE: usize = 1000;
 
 /// Writes the task stream.
-pub struct TaskStream {
+pub type TaskStream = Stream<Tasks>;
+
+/// The records of tasks.
+pub struct Tasks {
     worker: Vec<u8>,
-    path: PathBuf,
-    file: Option<PagedFile>,
     stages: Vec<StageText>,
-    last_flush: Instant,
-    records: u64,
-    lost: u64,
-    error: Option<io::Error>,
 }
 
 /// The parts of a record that are the same for all tasks of a stage.
@@ -74,93 +62,28 @@ impl TaskStream {
         } else {
             push_quoted(&mut text, worker);
         }
-        Self {
-            worker: text,
-            path: PathBuf::new(),
-            file: None,
-            stages: Vec::new(),
-            last_flush: Instant::now(),
-            records: 0,
-            lost: 0,
-            error: None,
-        }
-    }
-
-    fn start(&mut self, header: &RunHeader) -> io::Result<()> {
-        self.stages = (0..).zip(&header.stages).map(|(number, stage)| stage_text(header, number, stage)).collect();
-        self.path = header.dir.join("Reports").join("task_stream.yaml");
-        std::fs::create_dir_all(header.dir.join("Reports"))?;
-        let mut file = PagedFile::open(&self.path)?;
-        file.comment(&format!("task stream 1 of run {:032x}, engine {}", header.run_id, header.version))?;
-        file.flush()?;
-        self.file = Some(file);
-        Ok(())
-    }
-
-    fn add(&mut self, record: &TaskRecord) -> io::Result<()> {
-        self.records += 1;
-        let Some(file) = &mut self.file else {
-            self.lost += 1;
-            return Ok(());
-        };
-        let stage = usize::try_from(record.stage).ok().and_then(|stage| self.stages.get(stage));
-        file.record(|out| push_record(out, record, stage, &self.worker))
-    }
-
-    fn keep(&mut self, result: io::Result<()>) {
-        if let Err(error) = result {
-            self.file = None;
-            self.error.get_or_insert(error);
-        }
+        Stream::of(Tasks { worker: text, stages: Vec::new() })
     }
 }
 
-impl Subscriber for TaskStream {
-    fn name(&self) -> &'static str {
-        "task-stream"
+impl Records for Tasks {
+    const NAME: &'static str = "task-stream";
+    const FILE: &'static str = "task_stream.yaml";
+    const TITLE: &'static str = "task stream 1";
+    const ALWAYS: bool = true;
+
+    fn start(&mut self, header: &Arc<RunHeader>) {
+        self.stages = (0..).zip(&header.stages).map(|(number, stage)| stage_text(header, number, stage)).collect();
     }
 
-    fn delivery(&self) -> Delivery {
-        Delivery::Lossless
+    fn has(&self, event: &Event) -> bool {
+        matches!(event, Event::TaskEnded(_))
     }
 
-    fn on_event(&mut self, event: &Event) {
-        let result = match event {
-            Event::RunStarted(header) => self.start(header),
-            Event::TaskEnded(record) => self.add(record),
-            _ => Ok(()),
-        };
-        self.keep(result);
-    }
-
-    fn on_idle(&mut self) {
-        if self.last_flush.elapsed() < FLUSH_EVERY {
-            return;
-        }
-        self.last_flush = Instant::now();
-        if let Some(file) = &mut self.file
-            && file.is_dirty()
-        {
-            let result = file.flush();
-            self.keep(result);
-        }
-    }
-
-    fn finish(&mut self, _dropped: u64) -> Vec<String> {
-        if let Some(file) = &mut self.file {
-            let result = file.finish();
-            self.keep(result);
-        }
-        match &self.error {
-            None => Vec::new(),
-            Some(error) => {
-                vec![format!(
-                    "{}: writing failed ({error}); at least {} of {} records are missing",
-                    self.path.display(),
-                    self.lost.max(1).min(self.records),
-                    self.records
-                )]
-            }
+    fn write(&self, event: &Event, out: &mut Vec<u8>) {
+        if let Event::TaskEnded(record) = event {
+            let stage = usize::try_from(record.stage).ok().and_then(|stage| self.stages.get(stage));
+            push_record(out, record, stage, &self.worker);
         }
     }
 }

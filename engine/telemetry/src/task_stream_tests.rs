@@ -3,10 +3,11 @@
 use super::*;
 use crate::fake;
 use engine_runtime::bus::Bus;
+use engine_runtime::event::Subscriber;
 use serde_yaml::Value;
-use std::io::Write;
-use std::path::Path;
-use std::sync::Arc;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 fn write(events: impl Iterator<Item = Event>) -> Vec<String> {
     let mut stream = TaskStream::new("inproc://host/4711/0");

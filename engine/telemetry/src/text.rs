@@ -3,7 +3,7 @@
 //! The task stream formats a dozen numbers for each task of a run of millions; going through `std::fmt` costs several
 //! times as much as everything else in a record.
 
-use engine_runtime::event::Nanos;
+use engine_runtime::event::{Nanos, RunHeader};
 
 /// Appends a number in decimal.
 pub(crate) fn push_u64(out: &mut Vec<u8>, mut value: u64) {
@@ -63,6 +63,25 @@ pub(crate) fn push_scalar(out: &mut Vec<u8>, text: &str) {
         out.extend_from_slice(text.as_bytes());
     } else {
         push_quoted(out, text);
+    }
+}
+
+/// Appends a name as a scalar; null where there is none.
+pub(crate) fn push_name(out: &mut Vec<u8>, name: &str) {
+    if name.is_empty() {
+        out.extend_from_slice(b"null");
+    } else {
+        push_scalar(out, name);
+    }
+}
+
+/// Appends what plans call a node: its step, and what it does within it.
+pub(crate) fn push_label(out: &mut Vec<u8>, header: Option<&RunHeader>, node: u32) {
+    let info = usize::try_from(node).ok().and_then(|node| header?.nodes.get(node));
+    match info {
+        Some(info) if info.name.is_empty() || info.name == info.op => push_scalar(out, &info.step),
+        Some(info) => push_scalar(out, &format!("{}.{}", info.step, info.name)),
+        None => push_scalar(out, &format!("node {node}")),
     }
 }
 

@@ -4,34 +4,27 @@
 //! and largest value of a collection:
 //!
 //! ```yaml
-//! - {node: mask.extrema, item: tissue-2, numbers: [0.0, 254.0733468457843]}
+//! - {node: mask.extrema, item: tissue-2, numbers: [0.0, 254.0733468457843, 190.55501013433823]}
 //! - {node: normalized.min_max, item: null, numbers: [0.0, 255.0]}
 //! ```
 //!
 //! `node` is the node of the plan, `item` the item's name, and null for what was found over a collection or over
 //! something that is not one of many. Numbers are the shortest decimals that read back as the same bits.
 //!
-//! The file appears with the first number: a run without reductions to numbers has none and pays nothing. It is written
-//! as the task stream is, and as whole after a kill; a resumed run appends to it.
+//! The file appears with the first number: a run without reductions to numbers has none and pays nothing.
 
-use crate::paged::PagedFile;
-use crate::text::{push_f64, push_scalar};
-use engine_runtime::event::{Delivery, Event, RunHeader, Subscriber};
-use std::io;
-use std::path::PathBuf;
+use crate::stream::{Records, Stream};
+use crate::text::{push_f64, push_label, push_name};
+use engine_runtime::event::{Event, RunHeader};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// Longest time a record waits in memory, less the tick at which it is looked at.
-const FLUSH_EVERY: Duration = Duration::from_millis(350);
 
 /// Writes the values.
-pub struct Values {
+pub type Values = Stream<Numbers>;
+
+/// The records of numbers.
+#[derive(Default)]
+pub struct Numbers {
     header: Option<Arc<RunHeader>>,
-    path: PathBuf,
-    file: Option<PagedFile>,
-    last_flush: Instant,
-    error: Option<io::Error>,
 }
 
 impl Default for Values {
@@ -44,106 +37,45 @@ impl Values {
     /// A subscriber that has not met a number yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { header: None, path: PathBuf::new(), file: None, last_flush: Instant::now(), error: None }
-    }
-
-    fn add(&mut self, node: u32, item: &str, numbers: &[f64]) -> io::Result<()> {
-        let Some(header) = &self.header else { return Ok(()) };
-        if self.error.is_some() {
-            return Ok(());
-        }
-        let info = usize::try_from(node).ok().and_then(|node| header.nodes.get(node));
-        let name = match info {
-            Some(info) if info.name.is_empty() || info.name == info.op => info.step.clone(),
-            Some(info) => format!("{}.{}", info.step, info.name),
-            None => format!("node {node}"),
-        };
-        let file = match &mut self.file {
-            Some(file) => file,
-            None => {
-                std::fs::create_dir_all(header.dir.join("Reports"))?;
-                let mut file = PagedFile::open(&self.path)?;
-                file.comment(&format!("values 1 of run {:032x}, engine {}", header.run_id, header.version))?;
-                self.file.insert(file)
-            }
-        };
-        file.record(|out| {
-            out.extend_from_slice(b"- {node: ");
-            push_scalar(out, &name);
-            out.extend_from_slice(b", item: ");
-            if item.is_empty() {
-                out.extend_from_slice(b"null");
-            } else {
-                push_scalar(out, item);
-            }
-            out.extend_from_slice(b", numbers: [");
-            for (i, number) in numbers.iter().enumerate() {
-                if i > 0 {
-                    out.extend_from_slice(b", ");
-                }
-                push_f64(out, *number);
-            }
-            out.extend_from_slice(b"]}\n");
-        })
-    }
-
-    fn keep(&mut self, result: io::Result<()>) {
-        if let Err(error) = result {
-            self.file = None;
-            self.error.get_or_insert(error);
-        }
+        Stream::of(Numbers::default())
     }
 }
 
-impl Subscriber for Values {
-    fn name(&self) -> &'static str {
-        "values"
+impl Records for Numbers {
+    const NAME: &'static str = "values";
+    const FILE: &'static str = "values.yaml";
+    const TITLE: &'static str = "values 1";
+    const ALWAYS: bool = false;
+
+    fn start(&mut self, header: &Arc<RunHeader>) {
+        self.header = Some(Arc::clone(header));
     }
 
-    fn delivery(&self) -> Delivery {
-        Delivery::Lossless
+    fn has(&self, event: &Event) -> bool {
+        matches!(event, Event::Value { .. })
     }
 
-    fn on_event(&mut self, event: &Event) {
-        match event {
-            Event::RunStarted(header) => {
-                self.path = header.dir.join("Reports").join("values.yaml");
-                self.header = Some(header.clone());
+    fn write(&self, event: &Event, out: &mut Vec<u8>) {
+        let Event::Value { node, name, numbers, .. } = event else { return };
+        out.extend_from_slice(b"- {node: ");
+        push_label(out, self.header.as_deref(), *node);
+        out.extend_from_slice(b", item: ");
+        push_name(out, name);
+        out.extend_from_slice(b", numbers: [");
+        for (i, number) in numbers.iter().enumerate() {
+            if i > 0 {
+                out.extend_from_slice(b", ");
             }
-            Event::Value { node, name, numbers, .. } => {
-                let result = self.add(*node, name, numbers);
-                self.keep(result);
-            }
-            _ => {}
+            push_f64(out, *number);
         }
-    }
-
-    fn on_idle(&mut self) {
-        if self.last_flush.elapsed() < FLUSH_EVERY {
-            return;
-        }
-        self.last_flush = Instant::now();
-        if let Some(file) = &mut self.file
-            && file.is_dirty()
-        {
-            let result = file.flush();
-            self.keep(result);
-        }
-    }
-
-    fn finish(&mut self, _dropped: u64) -> Vec<String> {
-        if let Some(file) = &mut self.file {
-            let result = file.finish();
-            self.keep(result);
-        }
-        let told = |error| format!("{}: writing failed ({error}); values are missing", self.path.display());
-        self.error.as_ref().map(told).into_iter().collect()
+        out.extend_from_slice(b"]}\n");
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use engine_runtime::event::Subscriber;
     use serde_yaml::Value;
 
     fn value(node: u32, name: &str, numbers: &[f64]) -> Event {

@@ -23,6 +23,7 @@ pub mod registry;
 pub mod simd;
 pub mod table;
 pub mod value;
+pub mod warning;
 
 pub use axes::{Axes, Axis};
 pub use block::Block;
@@ -32,12 +33,13 @@ pub use error::OpError;
 pub use grid::Grid;
 pub use lower::{ArrayPort, Lowering, Port, Scope, ValuePort};
 pub use meta::{ArrayMeta, PortMeta, Ports};
-pub use op::{Map, MapCall, Need, Needs, Op, Reduce, ReduceCall};
+pub use op::{FinishCall, Map, MapCall, Need, Needs, Op, Reduce, ReduceCall};
 pub use pool::Pool;
 pub use region::{Index, Region};
 pub use registry::{InputKind, InputSpec, OpEntry};
 pub use table::{Column, ColumnData, Table};
 pub use value::Value;
+pub use warning::{Warning, Warnings};
 
 #[doc(hidden)]
 pub use inventory;

@@ -1,6 +1,6 @@
 //! The two primitives, [`Map`] and [`Reduce`], and the [`Op`] that lowers to them.
 
-use crate::{ArrayMeta, Block, Boundary, Lowering, OpError, Pool, Port, Ports, Region, Value};
+use crate::{ArrayMeta, Block, Boundary, Lowering, OpError, Pool, Port, Ports, Region, Value, Warnings};
 use smallvec::SmallVec;
 use std::any::Any;
 use std::fmt::Debug;
@@ -45,6 +45,8 @@ pub struct MapCall<'a> {
     pub values: &'a [Value],
     /// Where scratch comes from.
     pub pool: &'a Pool,
+    /// Takes what the user should know of the array. Whether any region tells of it must not depend on the regions.
+    pub warnings: &'a Warnings,
 }
 
 /// An output region is computed from regions of each input.
@@ -100,6 +102,16 @@ pub struct ReduceCall<'a> {
     pub pool: &'a Pool,
 }
 
+/// What the end of a reduction works on, besides the root.
+pub struct FinishCall<'a> {
+    /// The input arrays' metadata.
+    pub ports: &'a Ports,
+    /// Results of the reductions this node consumes, in order.
+    pub values: &'a [Value],
+    /// Takes what the user should know of the value.
+    pub warnings: &'a Warnings,
+}
+
 /// A block yields a partial, partials merge, the root becomes a [`Value`].
 ///
 /// Merging is exactly associative and commutative: any partition merged in any order gives the same bits.
@@ -137,7 +149,7 @@ pub trait Reduce: Debug + Send + Sync {
     ///
     /// # Errors
     /// When it can't be represented, such as too many labels for their dtype.
-    fn finish(&self, partial: Self::Partial, values: &[Value], ports: &Ports) -> Result<Value, OpError>;
+    fn finish(&self, partial: Self::Partial, call: &FinishCall<'_>) -> Result<Value, OpError>;
 
     /// Bytes the root may hold at most, for inputs of this metadata.
     fn state_bytes(&self, ports: &Ports) -> u64 {
@@ -168,7 +180,7 @@ pub trait DynReduce: Debug + Send + Sync {
     fn start(&self, ports: &Ports) -> AnyPartial;
     fn add(&self, call: &ReduceCall<'_>, partial: &mut AnyPartial) -> Result<(), OpError>;
     fn merge(&self, into: &mut AnyPartial, other: AnyPartial) -> Result<(), OpError>;
-    fn finish(&self, partial: AnyPartial, values: &[Value], ports: &Ports) -> Result<Value, OpError>;
+    fn finish(&self, partial: AnyPartial, call: &FinishCall<'_>) -> Result<Value, OpError>;
     fn state_bytes(&self, ports: &Ports) -> u64;
     fn partial_bytes(&self, ports: &Ports, block: &Region) -> u64;
     fn nanos_per_element(&self) -> f32;
@@ -196,9 +208,9 @@ impl<R: Reduce> DynReduce for R {
         Reduce::merge(self, into.downcast_mut().ok_or_else(foreign)?, *other);
         Ok(())
     }
-    fn finish(&self, partial: AnyPartial, values: &[Value], ports: &Ports) -> Result<Value, OpError> {
+    fn finish(&self, partial: AnyPartial, call: &FinishCall<'_>) -> Result<Value, OpError> {
         let partial = partial.downcast::<R::Partial>().map_err(|_| foreign())?;
-        Reduce::finish(self, *partial, values, ports)
+        Reduce::finish(self, *partial, call)
     }
     fn state_bytes(&self, ports: &Ports) -> u64 {
         Reduce::state_bytes(self, ports)

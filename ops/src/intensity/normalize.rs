@@ -6,6 +6,7 @@ use crate::linear::Linear;
 use crate::moments::{Deviation, Mean};
 use crate::select::percentiles;
 use ops_core::contract::{Array, Case, Content, Expected, Input};
+use ops_core::warning::NO_CONTRAST;
 use ops_core::{
     ArrayMeta, Block, DType, InputKind, InputSpec, Lowering, Map, MapCall, Op, OpError, Port, Ports, Scope, register_op,
 };
@@ -22,7 +23,7 @@ use serde_json::{Value as Json, json};
 /// - `method: zscore`: `(x - mean) / deviation`: mean 0 and standard deviation 1.
 ///
 /// **Result.** float64, same shape and axes. Where minimum and maximum (or the percentiles) are equal everything becomes
-/// the first number of `range`, and with `zscore` 0. NaN stays NaN. NaN and infinities do not count.
+/// the first number of `range`, and with `zscore` 0, and the run warns. NaN stays NaN. NaN and infinities do not count.
 ///
 /// **Over.** `item` looks at each image on its own; `collection` finds one minimum and maximum for all items of a
 /// `foreach`, so that they stay comparable.
@@ -90,7 +91,7 @@ impl Op for Normalize {
                 return Err(OpError::param("percentiles", "only with `method: percentile`", "another method"));
             }
             (Method::Minmax, None) => {
-                (g.reduce("extrema", Extrema, &[a], &[], self.over)?, Stretch::Ends { range, clip: self.clip })
+                (g.reduce("extrema", Extrema::default(), &[a], &[], self.over)?, Stretch::Ends { range, clip: self.clip })
             }
             (Method::Zscore, None) => {
                 let wrong = self.range.map(|_| "range").or(self.clip.then_some("clip"));
@@ -116,6 +117,16 @@ impl Map for Stretch {
         let value = call.values.first().ok_or_else(|| OpError::Internal("normalize without its reduction".into()))?;
         let (first, second) = numbers(value)?;
         let src = call.blocks[0];
+        match self {
+            Stretch::Ends { .. } if first == second => {
+                let text = "the values to stretch between are equal: everything became the first number of `range`";
+                call.warnings.add(NO_CONTRAST, text);
+            }
+            Stretch::Zscore if second == 0.0 => {
+                call.warnings.add(NO_CONTRAST, "the standard deviation is 0: everything became 0");
+            }
+            _ => {}
+        }
         match self {
             Stretch::Ends { range, clip: false } => Linear::between([first, second], *range).apply(src, out),
             Stretch::Ends { range, clip: true } => {

@@ -1,7 +1,7 @@
 //! `threshold`: a mask of what is brighter than a limit.
 
 use crate::elementwise::mask;
-use crate::extrema::{Extrema, numbers, refuse_mask};
+use crate::extrema::{Extrema, refuse_mask};
 use crate::otsu::Otsu;
 use ops_core::contract::{Array, Case, Content, Expected, Input};
 use ops_core::{
@@ -16,8 +16,8 @@ use serde_json::{Value as Json, json};
 ///
 /// Just one of these says what the limit is:
 /// - `value: 100` that number;
-/// - `relative_to: max` the largest finite value times `factor`;
-/// - `method: otsu` the limit that best separates two classes of intensities.
+/// - `relative_to: max` the largest finite value times `factor`: the third number of `STEP.extrema` in the record;
+/// - `method: otsu` the limit that best separates two classes of intensities: the number of `STEP.otsu` in the record.
 ///
 /// **Result.** `bool`, same shape and axes: true where the element is *strictly* greater than the limit. Elements are
 /// compared as float64. NaN is never greater. NaN and infinities count neither for the maximum nor for Otsu's method.
@@ -71,8 +71,8 @@ enum Method {
 #[derive(Debug, Clone, Copy)]
 enum Limit {
     Fixed(f64),
-    ShareOfMax(f64),
-    Found,
+    /// This number of those that a reduction left.
+    Found(usize),
 }
 
 #[derive(Debug)]
@@ -86,13 +86,17 @@ impl Op for Threshold {
         if self.factor.is_some() && self.relative_to.is_none() {
             return Err(OpError::param("factor", "only together with `relative_to`", "it without"));
         }
-        let found = |g: &mut Lowering| g.reduce("extrema", Extrema, &[a], &[], self.over);
+        let found = |g: &mut Lowering, share_of_max| {
+            g.reduce("extrema", Extrema { share_of_max }, &[a], &[], self.over)
+        };
         let (limit, values): (Limit, Vec<ValuePort>) = match (self.value, self.relative_to, self.method) {
             (Some(v), None, None) => (Limit::Fixed(v), Vec::new()),
-            (None, Some(RelativeTo::Max), None) => (Limit::ShareOfMax(self.factor.unwrap_or(0.75)), vec![found(g)?]),
+            (None, Some(RelativeTo::Max), None) => {
+                (Limit::Found(2), vec![found(g, Some(self.factor.unwrap_or(0.75)))?])
+            }
             (None, None, Some(Method::Otsu)) => {
-                let extrema = found(g)?;
-                (Limit::Found, vec![g.reduce("otsu", Otsu, &[a], &[extrema], self.over)?])
+                let extrema = found(g, None)?;
+                (Limit::Found(0), vec![g.reduce("otsu", Otsu, &[a], &[extrema], self.over)?])
             }
             (None, None, None) => {
                 return Err(OpError::param("value", "one of `value`, `relative_to` and `method`", "none of them"));
@@ -113,9 +117,10 @@ impl Map for Above {
     fn apply(&self, call: &MapCall<'_>, out: &mut Block) -> Result<(), OpError> {
         let limit = match (self.limit, call.values) {
             (Limit::Fixed(v), _) => v,
-            (Limit::ShareOfMax(factor), [extrema, ..]) => factor * numbers(extrema)?.1,
-            (Limit::Found, [found, ..]) => found.as_numbers()?.first().copied().unwrap_or(f64::NAN),
-            _ => return Err(OpError::Internal("a threshold without the reduction it follows from".into())),
+            (Limit::Found(at), values) => {
+                let found = values.first().map(|v| v.as_numbers()).transpose()?.and_then(|v| v.get(at)).copied();
+                found.ok_or_else(|| OpError::Internal("a threshold without the reduction it follows from".into()))?
+            }
         };
         mask(call.blocks[0], out, |x| x > limit);
         Ok(())

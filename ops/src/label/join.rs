@@ -4,7 +4,8 @@ use super::keys::{Keys, Numbering};
 use super::part::Part;
 use super::placed::Placed;
 use super::runs::neighbours;
-use ops_core::{Block, DType, Element, OpError, Ports, Reduce, ReduceCall, Region, Value, block::for_rows, with_dtype};
+use ops_core::block::for_rows;
+use ops_core::{Block, DType, Element, FinishCall, OpError, Ports, Reduce, ReduceCall, Region, Value, with_dtype};
 use std::sync::Arc;
 
 /// Bytes of parts that any array may take, however small its blocks.
@@ -97,7 +98,8 @@ impl Reduce for Join {
         }
     }
 
-    fn finish(&self, mut seen: Seen, _: &[Value], ports: &Ports) -> Result<Value, OpError> {
+    fn finish(&self, mut seen: Seen, call: &FinishCall<'_>) -> Result<Value, OpError> {
+        let ports = call.ports;
         seen.check(self.state_bytes(ports));
         if seen.overflow {
             let m = "more runs and components in small blocks than the memory set aside for them";
@@ -237,7 +239,9 @@ mod tests {
                 join.add(&call, &mut seen).unwrap();
                 join.merge(&mut root, seen);
             }
-            let joined = join.finish(root, &[], &ports).unwrap();
+            let joined = join
+                .finish(root, &FinishCall { ports: &ports, values: &[], warnings: &ops_core::Warnings::default() })
+                .unwrap();
             let joined = joined.as_state::<Joined>().unwrap();
             let want = flooded(mask.as_slice(), connectivity);
             let mut whole = vec![7u32; n];

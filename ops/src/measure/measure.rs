@@ -5,8 +5,8 @@ use super::rows::{Excess, Rows, Wanted};
 use ops_core::contract::{Array, Case, Content, Expected, Input};
 use ops_core::exact::{mean, ratio, variance};
 use ops_core::{
-    ArrayMeta, Axis, Column, ColumnData, DType, Element, InputKind, InputSpec, Lowering, Op, OpError, Pool, Port,
-    Ports, Reduce, ReduceCall, Region, Scope, Table, Value, register_op, with_dtype,
+    ArrayMeta, Axis, Column, ColumnData, DType, Element, FinishCall, InputKind, InputSpec, Lowering, Op, OpError, Pool,
+    Port, Ports, Reduce, ReduceCall, Region, Scope, Table, Value, register_op, with_dtype,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -238,7 +238,8 @@ impl Reduce for Measuring {
         into.merge(other);
     }
 
-    fn finish(&self, rows: Rows, _: &[Value], ports: &Ports) -> Result<Value, OpError> {
+    fn finish(&self, rows: Rows, call: &FinishCall<'_>) -> Result<Value, OpError> {
+        let ports = call.ports;
         if let Some(why) = rows.excess {
             return Err(self.0.refusal(why, rows.top, ports));
         }

@@ -1,13 +1,17 @@
 //! Runs a plan in this process: workers on one compute pool, one schedule, one place where results meet.
 //!
-//! - [`run`] drives: workers ask the schedule what comes next, do it, and report.
+//! - [`run`] drives: workers ask the schedule what comes next, do it, and report (`report`).
+//! - `complete` does what is due when a stage, an item or a pass is done.
 //! - [`task`] evaluates one block.
 //! - [`item`] holds what an item in flight owns: kept arrays, open outputs, partials, values.
 //! - [`outputs`] names and opens outputs.
 
 pub mod clock;
+mod complete;
 pub mod item;
 pub mod outputs;
+mod report;
 pub mod run;
 pub mod sources;
 pub mod task;
+pub mod warned;

@@ -11,7 +11,7 @@ use engine_model::graph::{Kind, NodeId};
 use engine_model::plan::eval::{self, Piece, RootPiece};
 use engine_model::plan::{Plan, Root, Stage};
 use engine_model::spec::workflow::OnError;
-use ops_core::{Block, MapCall, Needs, OpError, Pool, ReduceCall, Value};
+use ops_core::{Block, MapCall, Needs, OpError, Pool, ReduceCall, Value, Warning, Warnings};
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -48,6 +48,8 @@ pub struct Done {
     pub actions: SmallVec<[Action; 3]>,
     /// Its ops.
     pub ops: SmallVec<[OpTime; 4]>,
+    /// What nodes warned of.
+    pub warnings: Vec<(u32, Warning)>,
 }
 
 /// Why a task failed, before it is dressed with names.
@@ -274,8 +276,17 @@ impl Evaluation<'_> {
         let blocks = self.blocks(&p.from, &own);
         let meta = n.meta(class);
         let mut out = Block::take(self.cx.pool, meta.dtype, p.region.clone());
-        let call = MapCall { ports: &ports, meta, blocks: &blocks, values: &values, pool: self.cx.pool };
+        let warnings = Warnings::default();
+        let call =
+            MapCall { ports: &ports, meta, blocks: &blocks, values: &values, pool: self.cx.pool, warnings: &warnings };
         op.apply(&call, &mut out).map_err(|e| op_failed(p.node, p.region.to_string(), e))?;
+        let node = p.node.0;
+        drop(blocks);
+        for warning in warnings.take() {
+            if !self.done.warnings.contains(&(node, warning)) {
+                self.done.warnings.push((node, warning));
+            }
+        }
         Ok(out)
     }
 

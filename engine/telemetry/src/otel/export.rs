@@ -5,16 +5,16 @@
 //! except those of stages, which go with the last request, as other spans refer to them.
 
 use super::config::OtlpConfig;
-use super::spans::Spans;
+use super::trace::Trace;
 use super::transport::Transport;
-use engine_runtime::event::{Event, Nanos, RunEnd, RunHeader, TaskStatus};
+use engine_runtime::event::Event;
 use opentelemetry_sdk::trace::SpanData;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-/// Task records that wait at most.
+/// Task records and warnings that wait at most.
 const BACKLOG: usize = 32_768;
 /// What they take together: a task of a dozen ops takes a kilobyte, and events of other kinds are few.
 pub const WAITING_BYTES: u64 = BACKLOG as u64 * 1024;
@@ -88,7 +88,8 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct State {
     events: VecDeque<Event>,
-    tasks: usize,
+    /// Task records and warnings among them.
+    waiting: usize,
     closed: Option<Instant>,
     /// When something last arrived.
     arrived: Option<Instant>,
@@ -116,17 +117,20 @@ impl Queue {
             Event::TaskEnded(record) => {
                 let spans = 1 + record.ops.len() as u64;
                 self.stats.emitted.fetch_add(spans, Ordering::Relaxed);
-                if state.tasks >= self.capacity {
+                if state.waiting >= self.capacity {
                     self.stats.dropped.fetch_add(spans, Ordering::Relaxed);
                     return;
                 }
-                state.tasks += 1;
+                state.waiting += 1;
             }
             Event::RunStarted(_) => {
                 self.stats.emitted.fetch_add(1, Ordering::Relaxed);
             }
             Event::StageStarted { .. } | Event::StageEnded { .. } | Event::RunEnded(_) => {}
-            Event::ItemEnded { .. } | Event::Value { .. } | Event::Warning(_) => return,
+            // Told in the record whether it fits or not.
+            Event::Warned(warned) if warned.in_task || state.waiting >= self.capacity => return,
+            Event::Warned(_) => state.waiting += 1,
+            Event::ItemEnded { .. } | Event::Value { .. } => return,
         }
         state.events.push_back(event.clone());
         if state.events.len() == REQUEST {
@@ -160,7 +164,8 @@ impl Queue {
         }
         let count = state.events.len().min(REQUEST);
         let events: Vec<Event> = state.events.drain(..count).collect();
-        state.tasks -= events.iter().filter(|event| matches!(event, Event::TaskEnded(_))).count();
+        let counted = |event: &&Event| matches!(event, Event::TaskEnded(_) | Event::Warned(_));
+        state.waiting -= events.iter().filter(counted).count();
         (count > 0).then_some(events)
     }
 
@@ -192,12 +197,13 @@ pub(super) fn run(queue: &Queue, config: &OtlpConfig) {
             return;
         }
     };
-    let mut sender = Sender { queue, config, transport, run: None, owed: Vec::new() };
+    let mut sender = Sender { queue, config, transport, trace: None, owed: Vec::new() };
     while let Some(events) = queue.take() {
         if queue.is_overdue(Duration::ZERO) {
             // Stages and the run are told of still, so that what was sent has parents.
             count_dropped(queue, &events);
-            events.iter().filter(|event| !matches!(event, Event::TaskEnded(_))).for_each(|event| sender.note(event));
+            let others = events.iter().filter(|event| !matches!(event, Event::TaskEnded(_)));
+            others.for_each(|event| sender.note(event, &mut Vec::new()));
             continue;
         }
         sender.send(&events);
@@ -217,38 +223,15 @@ struct Sender<'a> {
     queue: &'a Queue,
     config: &'a OtlpConfig,
     transport: Transport,
-    run: Option<Run>,
+    trace: Option<Trace>,
     /// Spans of stages that have not arrived.
     owed: Vec<SpanData>,
-}
-
-/// What must be remembered until a run ends.
-struct Run {
-    spans: Spans,
-    /// Stages that have started and not ended.
-    open: BTreeMap<u32, OpenStage>,
-    end: Option<RunEnd>,
-    start: Nanos,
-}
-
-struct OpenStage {
-    start: Nanos,
-    failed: u64,
 }
 
 impl Sender<'_> {
     fn send(&mut self, events: &[Event]) {
         let mut batch = Vec::with_capacity(events.len() * 4);
-        for event in events {
-            match (event, &mut self.run) {
-                (Event::TaskEnded(record), Some(run)) => {
-                    let stage = run.stage(self.queue, record.stage, record.start);
-                    stage.failed += u64::from(matches!(record.status, TaskStatus::Failed(_)));
-                    run.spans.task(record, &mut batch);
-                }
-                _ => self.note(event),
-            }
-        }
+        events.iter().for_each(|event| self.note(event, &mut batch));
         let tasks = batch.len();
         batch.append(&mut self.owed);
         if batch.is_empty() {
@@ -260,32 +243,21 @@ impl Sender<'_> {
         }
     }
 
-    /// Takes note of what is not a task.
-    fn note(&mut self, event: &Event) {
-        match (event, &mut self.run) {
-            (Event::RunStarted(header), _) => self.run = Some(Run::new(header, self.config)),
-            (Event::StageStarted { stage, at }, Some(run)) => {
-                run.stage(self.queue, *stage, *at);
-            }
-            (Event::StageEnded { stage, at }, Some(run)) => {
-                run.stage(self.queue, *stage, *at);
-                if let Some(open) = run.open.remove(stage) {
-                    self.owed.push(run.spans.stage(*stage, open.start, *at, open.failed));
-                }
-            }
-            (Event::RunEnded(end), Some(run)) => run.end = Some(end.clone()),
-            _ => {}
+    /// Takes note of an event; spans of tasks go to `batch`.
+    fn note(&mut self, event: &Event, batch: &mut Vec<SpanData>) {
+        if let Event::RunStarted(header) = event {
+            self.trace = Some(Trace::new(header, self.config.parent.as_ref()));
+        } else if let Some(trace) = &mut self.trace {
+            trace.add(event, batch, &mut self.owed);
+            self.queue.stats.emitted.fetch_add(trace.newly_opened(), Ordering::Relaxed);
         }
     }
 
     /// Ends what is still open, and sends the run's own span last.
     fn finish(mut self) {
-        let Some(run) = self.run.take() else { return };
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);
-        let stop = run.end.as_ref().map_or(now, |end| end.stop).max(run.start);
+        let Some(trace) = self.trace.take() else { return };
         let mut batch = std::mem::take(&mut self.owed);
-        batch.extend(run.open.iter().map(|(stage, open)| run.spans.stage(*stage, open.start, stop, open.failed)));
-        batch.push(run.spans.run(run.end.as_ref(), stop));
+        batch.extend(trace.finish(super::now()));
         if let Err(batch) = self.deliver(batch) {
             self.queue.stats.failed.fetch_add(batch.len() as u64, Ordering::Relaxed);
         }
@@ -312,20 +284,6 @@ impl Sender<'_> {
     }
 }
 
-impl Run {
-    fn new(header: &Arc<RunHeader>, config: &OtlpConfig) -> Self {
-        let spans = Spans::new(header, config.parent.as_ref());
-        Self { spans, open: BTreeMap::new(), end: None, start: header.start }
-    }
-
-    fn stage(&mut self, queue: &Queue, stage: u32, at: Nanos) -> &mut OpenStage {
-        self.open.entry(stage).or_insert_with(|| {
-            queue.stats.emitted.fetch_add(1, Ordering::Relaxed);
-            OpenStage { start: at, failed: 0 }
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -344,7 +302,7 @@ mod tests {
         assert_eq!(kept.iter().filter(|event| matches!(event, Event::TaskEnded(_))).count(), 10);
         assert_eq!(kept.iter().filter(|event| matches!(event, Event::StageEnded { .. })).count(), 2);
         assert!(queue.take().is_none());
-        assert_eq!(queue.lock().tasks, 0);
+        assert_eq!(queue.lock().waiting, 0);
     }
 
     #[test]

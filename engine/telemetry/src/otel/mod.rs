@@ -11,18 +11,24 @@
 mod config;
 mod export;
 mod spans;
+mod trace;
 mod transport;
 
 pub use config::{OtlpConfig, OtlpError, Parent, Protocol};
 pub use export::{Stats, WAITING_BYTES};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
-use engine_runtime::event::{Delivery, Event, Subscriber};
+use engine_runtime::event::{Delivery, Event, Nanos, Subscriber};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// What the end waits beyond the exporter's own limit, for a request that hangs.
 const GRACE: Duration = Duration::from_millis(500);
+
+/// Nanoseconds since 1970.
+fn now() -> Nanos {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64)
+}
 
 /// Sends spans.
 pub struct Otel {

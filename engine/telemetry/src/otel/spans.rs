@@ -4,9 +4,12 @@
 //! children to name it, and the same task gets the same span whoever tells of it.
 
 use super::config::Parent;
+use super::trace::OpenStage;
 use engine_model::diag::count;
-use engine_runtime::event::{Nanos, RunEnd, RunHeader, RunStatus, TaskRecord, TaskStatus};
-use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
+use engine_runtime::event::{Nanos, RunEnd, RunHeader, RunStatus, TaskRecord, TaskStatus, Warning};
+use opentelemetry::trace::{
+    Event as SpanEvent, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
+};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use std::borrow::Cow;
@@ -104,7 +107,7 @@ impl Spans {
     }
 
     /// The span of a stage.
-    pub(crate) fn stage(&self, stage: u32, start: Nanos, stop: Nanos, failed: u64) -> SpanData {
+    pub(super) fn stage(&self, stage: u32, open: &OpenStage, stop: Nanos) -> SpanData {
         let (name, attributes) = match self.stages.get(stage as usize) {
             None => (format!("stage {stage}"), Vec::new()),
             Some(texts) => {
@@ -118,8 +121,21 @@ impl Spans {
                 )
             }
         };
-        let status = if failed == 0 { Status::Ok } else { Status::error(format!("{} failed", count(failed, "task"))) };
-        self.span(self.stage_id(stage), self.id(Kind::Run, [0; 4]), name, start, stop, attributes, status)
+        let failed = || Status::error(format!("{} failed", count(open.failed, "task")));
+        let status = if open.failed == 0 { Status::Ok } else { failed() };
+        let mut span =
+            self.span(self.stage_id(stage), self.id(Kind::Run, [0; 4]), name, open.start, stop, attributes, status);
+        span.events.events = open
+            .warnings
+            .iter()
+            .map(|warned| {
+                let mut event = self.warning(warned.node, &warned.warning, warned.at);
+                event.attributes.push(KeyValue::new("engine.item", number(warned.item)));
+                event
+            })
+            .collect();
+        span.events.dropped_count = open.more_warnings;
+        span
     }
 
     /// Appends the spans of a task and of its ops.
@@ -151,7 +167,10 @@ impl Spans {
                 Status::error(format!("{} ({}): {}", failure.step, failure.op, failure.message))
             }
         };
-        out.push(self.span(task, self.stage_id(record.stage), name, record.start, record.stop, attributes, status));
+        let mut span =
+            self.span(task, self.stage_id(record.stage), name, record.start, record.stop, attributes, status);
+        span.events.events = record.warnings.iter().map(|(node, w)| self.warning(*node, w, record.stop)).collect();
+        out.push(span);
         for (position, op) in (0u64..).zip(&record.ops) {
             let mut attributes = Vec::with_capacity(8);
             let mut name = Cow::Borrowed("op");
@@ -171,6 +190,17 @@ impl Spans {
             let id = self.id(Kind::Op, [key[0], key[1], key[2], u64::from(op.node) << 32 | position]);
             out.push(self.span(id, task, name, op.start, op.stop, attributes, Status::Ok));
         }
+    }
+
+    /// What an op warned of, as an event of a span.
+    fn warning(&self, node: u32, warning: &Warning, at: Nanos) -> SpanEvent {
+        let mut attributes =
+            vec![KeyValue::new("engine.code", warning.code), KeyValue::new("engine.message", warning.text)];
+        if let Some(texts) = self.nodes.get(node as usize) {
+            attributes.push(KeyValue::new("engine.step", Arc::clone(&texts.first)));
+            attributes.push(KeyValue::new("engine.op", Arc::clone(&texts.second)));
+        }
+        SpanEvent::new("warning", time(at), attributes, 0)
     }
 
     #[expect(clippy::too_many_arguments, reason = "it is the constructor of a foreign struct")]
@@ -241,11 +271,15 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
     use std::path::Path;
 
+    fn open(failed: u64) -> OpenStage {
+        OpenStage { start: 1, failed, warnings: Vec::new(), more_warnings: 0 }
+    }
+
     fn all(tasks: u64) -> Vec<SpanData> {
         let spans = Spans::new(&fake::header(Path::new("/x"), tasks), None);
         let mut out = Vec::new();
         (0..tasks).for_each(|i| spans.task(&fake::task(i, tasks), &mut out));
-        (0..2).for_each(|stage| out.push(spans.stage(stage, 1, 2, 0)));
+        (0..2).for_each(|stage| out.push(spans.stage(stage, &open(0), 2)));
         out.push(spans.run(None, 9));
         out
     }
@@ -298,6 +332,20 @@ mod tests {
     }
 
     #[test]
+    fn what_a_task_warned_of_is_an_event_of_its_span() {
+        let spans = Spans::new(&fake::header(Path::new("/x"), 2), None);
+        let mut record = fake::task(0, 2);
+        record.warnings.push((1, Warning { code: "W0921", text: "flat" }));
+        let mut out = Vec::new();
+        spans.task(&record, &mut out);
+        let event = &out[0].events.events[0];
+        let texts: Vec<String> = event.attributes.iter().map(|kv| kv.value.to_string()).collect();
+        assert_eq!((event.name.as_ref(), event.timestamp), ("warning", time(record.stop)));
+        assert_eq!(texts, ["W0921", "flat", "mask", "threshold"]);
+        assert!(out[1..].iter().all(|op| op.events.events.is_empty()));
+    }
+
+    #[test]
     fn a_parent_gives_its_trace_and_becomes_the_runs_parent() {
         let parent = Parent {
             trace: TraceId::from(7u128),
@@ -310,6 +358,6 @@ mod tests {
         let run = spans.run(Some(&end), 9);
         assert_eq!((run.span_context.trace_id(), run.parent_span_id), (parent.trace, parent.span));
         assert!(run.parent_span_is_remote && run.status == Status::Ok);
-        assert_eq!(spans.stage(0, 1, 2, 3).status, Status::error("3 tasks failed"));
+        assert_eq!(spans.stage(0, &open(3), 2).status, Status::error("3 tasks failed"));
     }
 }

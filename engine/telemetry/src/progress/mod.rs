@@ -1,7 +1,7 @@
 //! How far a run is: a bar on a terminal, plain lines elsewhere, both on standard error.
 //!
 //! Tasks are counted where their number is known before the run, items otherwise. The rate is that of the last ten
-//! seconds or so, and the time left follows from it. Warnings are shown when they come.
+//! seconds or so, and the time left follows from it.
 
 mod amount;
 mod count;
@@ -87,13 +87,6 @@ impl Progress {
         }
     }
 
-    fn warn(&mut self, text: &str) {
-        match &mut self.display {
-            Display::Bar(bar, _) => bar.suspend(|| eprintln!("warning: {text}")),
-            Display::Lines(out) => say(out, &format!("warning: {text}")),
-        }
-    }
-
     fn show(&mut self) {
         self.shown = Instant::now();
         let Some((done, _, _)) = self.count.position() else { return };
@@ -149,8 +142,7 @@ impl Subscriber for Progress {
                 self.count.items += 1;
                 self.count.items_failed += u64::from(!ok);
             }
-            Event::Value { .. } => {}
-            Event::Warning(text) => self.warn(text),
+            Event::Value { .. } | Event::Warned(_) => {}
             Event::RunEnded(end) => self.count.end = Some(end.clone()),
         }
     }
@@ -210,8 +202,6 @@ mod tests {
         fake::run(Path::new("/x"), 1000).take(2 + 500 + 2 + 100).for_each(|event| progress.on_event(&event));
         progress.count.rate.update(600, 30.0);
         assert_eq!(progress.count.line(), "600/1000 tasks (60 %), 20.0 tasks/s, 20 s left, 400 KiB made, in labels");
-        progress.on_event(&Event::Warning("max equals min".into()));
-        assert_eq!(lines(&out), ["warning: max equals min"]);
     }
 
     #[test]

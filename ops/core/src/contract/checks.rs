@@ -159,10 +159,13 @@ fn copies(h: &Held) -> Vec<super::Array> {
     }
 }
 
-/// Both the same bits, in the result and in every number and table on the way; or both failed.
+/// Both the same bits, in the result and in every number and table on the way, and the same warnings; or both failed.
 fn compare(data: &[Held], a: &Result<Outcome, Failure>, b: &Result<Outcome, Failure>) -> Result<(), String> {
     match (a, b) {
         (Ok(a), Ok(b)) => {
+            if a.warnings != b.warnings {
+                return Err(format!("warnings differ: {:?} and {:?}", a.warnings, b.warnings));
+            }
             for (x, y) in a.held.iter().zip(&b.held) {
                 if let (Some(x @ Held::Values(_)), Some(y @ Held::Values(_))) = (x, y) {
                     bits::same(x, y)?;

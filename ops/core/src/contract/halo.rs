@@ -61,10 +61,10 @@ fn sufficient(map: &MapNode<'_>, rng: &mut Rng) -> Result<Result<(), String>, Op
         let out = part(&map.meta.region(), rng);
         let needs = map.map.needs(&map.ports, &out);
         let clean = gathered(map, &needs)?;
-        let want = map.apply(&out, &clean, 0)?.0;
+        let want = map.apply(&out, &clean, 0)?.block;
         for poison in [0x7Fu8, 0x81] {
             let blocks = needs.iter().map(|n| poisoned(map, n, &needs, poison)).collect::<Result<Vec<_>, _>>()?;
-            if map.apply(&out, &blocks, 0)?.0.bytes() != want.bytes() {
+            if map.apply(&out, &blocks, 0)?.block.bytes() != want.bytes() {
                 return Ok(Err(format!("{:?}: {out} depends on what lies outside its needs", map.map)));
             }
         }
@@ -133,12 +133,12 @@ fn layer_matters(
         if given.is_empty() || at < given.lo[axis] || given.hi[axis] <= at {
             continue;
         }
-        let want = map.apply(&out, &blocks, 0)?.0;
+        let want = map.apply(&out, &blocks, 0)?.block;
         let values = if blocks[n].dtype() == DType::Bool { [0.0, 1.0, 1.0] } else { [-1e9, 1e9, 0.0] };
         for value in values {
             let mut changed = finite(gathered(map, &needs)?);
             fill_layer(&mut changed[n], axis, at, value);
-            if map.apply(&out, &changed, 0)?.0.bytes() != want.bytes() {
+            if map.apply(&out, &changed, 0)?.block.bytes() != want.bytes() {
                 return Ok(Some(Ok(())));
             }
         }

@@ -7,7 +7,8 @@
 use super::nodes::{MapNode, Reducing, at, blocks_of, broken};
 use super::{Array, Held, Rng};
 use crate::lower::Kind;
-use crate::{Block, Lowering, Op, OpError, Port, PortMeta, Region, Scope};
+use crate::{Block, Lowering, Op, OpError, Port, PortMeta, Region, Scope, Warning};
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// How arrays are cut into blocks.
@@ -76,6 +77,8 @@ pub struct Outcome {
     pub result: usize,
     /// Where more memory was used than declared.
     pub over: Vec<String>,
+    /// The warnings of each node for each item.
+    pub warnings: BTreeSet<(usize, usize, Warning)>,
 }
 
 impl Outcome {
@@ -119,6 +122,7 @@ fn run(op: &dyn Op, inputs: &[Held], how: &How) -> Result<Outcome, OpError> {
     let (lowering, result) = lower(op, inputs)?;
     let (nodes, mut rng) = (lowering.nodes(), Rng::new(how.seed));
     let (mut held, mut over): (Vec<Option<Held>>, Vec<String>) = (Vec::new(), Vec::new());
+    let mut warnings = BTreeSet::new();
     for (n, node) in nodes.iter().enumerate() {
         let found = |p: usize| at(nodes, &held, inputs, p).ok_or_else(|| broken("a node consumes what comes after it"));
         let arrays: Vec<&Held> = node.arrays.iter().map(|a| found(a.0)).collect::<Result<_, _>>()?;
@@ -133,9 +137,10 @@ fn run(op: &dyn Op, inputs: &[Held], how: &How) -> Result<Outcome, OpError> {
                     let regions = blocks_of(how, &node.meta.shape, &mut rng);
                     let mut whole = Block::zeros(node.meta.dtype, node.meta.region());
                     for done in each(how.threads, &regions, |r| node.compute(r, how.garbage)) {
-                        let (block, too_much) = done?;
-                        whole.paste(&block);
-                        over.extend(too_much);
+                        let done = done?;
+                        whole.paste(&done.block);
+                        over.extend(done.over);
+                        warnings.extend(done.warnings.into_iter().map(|w| (n, item, w)));
                     }
                     out.push(Array { meta: node.meta.clone(), block: whole });
                 }
@@ -147,13 +152,18 @@ fn run(op: &dyn Op, inputs: &[Held], how: &How) -> Result<Outcome, OpError> {
                 let all: Vec<usize> = (0..items).collect();
                 let parts: Vec<&[usize]> =
                     if *scope == Scope::Collection { vec![&all[..]] } else { all.chunks(1).collect() };
-                let made = parts.into_iter().map(|p| r.run(p, how, &mut rng, &mut over)).collect::<Result<_, _>>()?;
+                let mut made = Vec::new();
+                for part in parts {
+                    let (value, told) = r.run(part, how, &mut rng, &mut over)?;
+                    warnings.extend(told.into_iter().map(|w| (n, made.len(), w)));
+                    made.push(value);
+                }
                 Some(Held::Values(made))
             }
         };
         held.push(made);
     }
-    Ok(Outcome { lowering, held, result, over })
+    Ok(Outcome { lowering, held, result, over, warnings })
 }
 
 /// Evaluates an op on whole inputs. A panic of the op is caught.

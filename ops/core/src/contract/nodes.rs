@@ -4,7 +4,10 @@ use super::interpret::{Blocks, How};
 use super::{Array, Held, Rng};
 use crate::lower::{Kind, Lowered};
 use crate::op::{AnyPartial, DynReduce};
-use crate::{ArrayMeta, Block, Grid, Map, MapCall, Need, OpError, Pool, PortMeta, Ports, ReduceCall, Region, Value};
+use crate::{
+    ArrayMeta, Block, FinishCall, Grid, Map, MapCall, Need, OpError, Pool, PortMeta, Ports, ReduceCall, Region, Value,
+    Warning, Warnings,
+};
 
 /// What a node made, or the input it stands for.
 pub(super) fn at<'a>(nodes: &[Lowered], held: &'a [Option<Held>], inputs: &'a [Held], node: usize) -> Option<&'a Held> {
@@ -60,31 +63,41 @@ impl<'a> MapNode<'a> {
         found.ok_or_else(|| broken("a need of an input or item that is not there"))
     }
 
-    /// Computes one region from the blocks its needs asked for. Also says when more scratch was taken than declared.
-    pub(super) fn apply(
-        &self,
-        region: &Region,
-        blocks: &[Block],
-        garbage: u8,
-    ) -> Result<(Block, Option<String>), OpError> {
-        let pool = Pool::filled(garbage);
+    /// Computes one region from the blocks its needs asked for.
+    pub(super) fn apply(&self, region: &Region, blocks: &[Block], garbage: u8) -> Result<Computed, OpError> {
+        let (pool, warnings) = (Pool::filled(garbage), Warnings::default());
         let mut out = Block::zeros(self.meta.dtype, region.clone());
         out.bytes_mut().fill(garbage);
         let blocks: Vec<&Block> = blocks.iter().collect();
-        let call = MapCall { ports: &self.ports, meta: &self.meta, blocks: &blocks, values: &self.values, pool: &pool };
+        let call = MapCall {
+            ports: &self.ports,
+            meta: &self.meta,
+            blocks: &blocks,
+            values: &self.values,
+            pool: &pool,
+            warnings: &warnings,
+        };
         self.map.apply(&call, &mut out)?;
         let (peak, declared) = (pool.peak(), self.map.scratch_bytes(&self.ports, region));
         let over = (peak > declared)
             .then(|| format!("{:?} took {peak} bytes of scratch for {region}, declared {declared}", self.map));
-        Ok((out, over))
+        Ok(Computed { block: out, over, warnings: warnings.take() })
     }
 
     /// Gathers what a region needs and computes it.
-    pub(super) fn compute(&self, region: &Region, garbage: u8) -> Result<(Block, Option<String>), OpError> {
+    pub(super) fn compute(&self, region: &Region, garbage: u8) -> Result<Computed, OpError> {
         let needs = self.map.needs(&self.ports, region);
         let blocks = needs.iter().map(|n| Ok(gather(n, self.source(n)?))).collect::<Result<Vec<_>, OpError>>()?;
         self.apply(region, &blocks, garbage)
     }
+}
+
+/// A computed region.
+pub(super) struct Computed {
+    pub(super) block: Block,
+    /// Says when more scratch was taken than declared.
+    pub(super) over: Option<String>,
+    pub(super) warnings: Vec<Warning>,
 }
 
 fn exact(h: &Held, item: usize) -> Option<&Array> {
@@ -171,7 +184,7 @@ impl Reducing<'_> {
         how: &How,
         rng: &mut Rng,
         over: &mut Vec<String>,
-    ) -> Result<Value, OpError> {
+    ) -> Result<(Value, Vec<Warning>), OpError> {
         let representative = ports_of(&self.arrays, items.first().copied().unwrap_or(0), false)?;
         let mut work = Vec::new();
         for &item in items {
@@ -197,12 +210,14 @@ impl Reducing<'_> {
         }
         let root = partials.pop().ok_or_else(|| broken("no partial"))?;
         let values = self.values.iter().map(|h| value_of(h, items.first().copied().unwrap_or(0)));
-        let value = self.reduce.finish(root, &values.collect::<Result<Vec<_>, _>>()?, &representative)?;
+        let (values, warnings) = (values.collect::<Result<Vec<_>, _>>()?, Warnings::default());
+        let call = FinishCall { ports: &representative, values: &values, warnings: &warnings };
+        let value = self.reduce.finish(root, &call)?;
         let (bytes, declared) = (bytes_of(&value), self.reduce.state_bytes(&representative));
         if bytes > declared {
             over.push(format!("{:?} left {bytes} bytes, declared {declared}", self.reduce));
         }
-        Ok(value)
+        Ok((value, warnings.take()))
     }
 }
 

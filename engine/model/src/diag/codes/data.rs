@@ -122,4 +122,18 @@ pub(super) const CODES: &[Code] = &[
         "image: {foreach: \"*.png\", on_error: skip}   # one of them is empty",
         "image: {foreach: \"tiles/*.png\"}",
     ),
+    code(
+        "W0921",
+        "nothing to tell values apart by",
+        "While it ran, a step met data without contrast, such as an image of one value: there is nothing to stretch and no limit to find, so the result is the one that the step's manual gives for this case. `Reports/warnings.yaml` has every item, `Reports/values.yaml` the numbers.",
+        "normalized: {op: normalize, input: image}   # an image of one value",
+        "normalized: {op: normalize, input: image, with: {over: collection}}   # measured together with others",
+    ),
+    code(
+        "W0922",
+        "no element is finite",
+        "While it ran, a step had to measure data in which every element is NaN or infinite. The numbers it found are NaN, and what follows from them is NaN or false. `Reports/warnings.yaml` has every item.",
+        "mask: {op: threshold, input: ratio, with: {relative_to: max}}   # a ratio by zero everywhere",
+        "mask: {op: threshold, input: image, with: {relative_to: max}}",
+    ),
 ];

@@ -1,7 +1,7 @@
 //! Every diagnostic code: what it means, what it looks like wrong and right. `engine explain CODE` prints it.
 //!
 //! `E01` YAML, `E02` structure, `E03` names and graph, `E04` parameters of the workflow, `E05` ops, their parameters and
-//! inputs, `E06` files, `E07` outputs, `E08` memory, `W09` warnings. A code keeps its meaning for ever.
+//! inputs, `E06` files, `E07` outputs, `E08` memory, `W09` warnings, of which `W092` come while a run goes on. A code keeps its meaning for ever.
 
 mod data;
 mod graph;
