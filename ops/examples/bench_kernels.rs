@@ -1,202 +1,190 @@
-//! Times kernels on one thread: `cargo run --release -p ops --example bench_kernels [label [blobs]]`.
+//! Times kernels on one thread, as told on its input; `tests/bench/kernels.py` sets them beside those of scipy.
 //!
-//! Each op is lowered and its maps run block by block on a 1500 x 1500 image, as the runtime would: extended blocks are
-//! assembled, then computed. Prints the best of several runs in nanoseconds per pixel, with and without assembling.
+//! `bench_kernels RGB HEIGHT WIDTH EDGE` reads an image of raw interleaved bytes. Each op is lowered, and its nodes run
+//! block by block in blocks of EDGE x EDGE pixels, as the runtime would. Requests are lines: `time KERNEL` answers with
+//! nanoseconds of this thread's CPU clock, `write KERNEL PATH` leaves the bytes of the result. Counted are the
+//! reductions, the maps and, where a block needs more than its own pixels, assembling them; a block that is needed as it
+//! is would be handed over as it is.
+//!
+//! Instructions instead of time: `echo time KERNEL | valgrind --tool=callgrind --toggle-collect='*counted*' …`.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a timing tool: it stops where something is wrong")]
 
-use ops_core::contract::{Array, Held, Rng};
-use ops_core::{ArrayMeta, Axes, Block, DType, Element, Grid, Map, MapCall, Pool, Ports, Region, with_dtype};
-use serde_json::json;
-use std::time::{Duration, Instant};
+use ops_core::lower::Kind;
+use ops_core::{
+    ArrayMeta, Axes, Block, DType, FinishCall, Grid, Lowering, Map, MapCall, Need, Pool, Ports, ReduceCall, Region,
+    Value, Warnings,
+};
+use rustix::time::{ClockId, clock_gettime};
+use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
+use std::io::BufRead;
 
-fn image(dtype: DType, f: impl Fn(&mut Rng) -> f64) -> Array {
-    let meta = ArrayMeta::new(&[1500, 1500], dtype, Axes::parse("yx").expect("axes"));
-    let (mut block, mut rng) = (Block::zeros(dtype, meta.region()), Rng::new(1));
-    with_dtype!(dtype, T => block.as_mut_slice::<T>().iter_mut().for_each(|v| *v = T::from_f64(f(&mut rng))));
-    Array { meta, block }
+/// Nanoseconds of CPU that this thread took.
+fn clock() -> i64 {
+    let t = clock_gettime(ClockId::ThreadCPUTime);
+    t.tv_sec * 1_000_000_000 + t.tv_nsec
 }
 
-/// Runs one map over a grid; the time of assembling its inputs and that of computing.
-fn timed(
-    map: &dyn Map,
-    inputs: &[&Array],
-    values: &[ops_core::Value],
-    edge: u64,
-    pool: &Pool,
-) -> (Block, Duration, Duration) {
-    let ports = Ports::plain(&inputs.iter().map(|a| a.meta.clone()).collect::<Vec<_>>());
-    let meta = map.infer(&ports).expect("inputs");
-    let grid = Grid::new(&meta.shape, &[edge, edge]);
-    let mut whole = Block::zeros(meta.dtype, meta.region());
-    let (mut assembling, mut computing) = (Duration::ZERO, Duration::ZERO);
-    for i in 0..grid.count() {
-        let region: Region = grid.region(i);
-        let start = Instant::now();
-        let blocks: Vec<Block> = (map.needs(&ports, &region).iter())
-            .map(|n| {
-                let from = inputs[n.input];
-                n.boundary.assemble(pool, &n.region, &from.meta.region(), &[&from.block], from.meta.dtype)
-            })
-            .collect();
-        let blocks: Vec<&Block> = blocks.iter().collect();
-        let mut out = Block::take(pool, meta.dtype, region);
-        assembling += start.elapsed();
-        let start = Instant::now();
-        let call = MapCall {
-            ports: &ports,
-            meta: &meta,
-            blocks: &blocks,
-            values,
-            pool,
-            warnings: &ops_core::Warnings::default(),
-        };
-        map.apply(&call, &mut out).expect("kernel");
-        computing += start.elapsed();
-        whole.paste(&out);
+/// Runs what is to be measured and adds its time.
+#[inline(never)]
+fn counted<R>(nanos: &mut i64, f: impl FnOnce() -> R) -> R {
+    let start = clock();
+    let result = f();
+    *nanos += clock() - start;
+    result
+}
+
+/// An op on one input.
+struct Kernel {
+    input: Block,
+    ports: Ports,
+    nodes: Lowering,
+    grid: Grid,
+}
+
+impl Kernel {
+    fn new(op: &str, with: Json, axes: &str, input: Block, edge: u64) -> Kernel {
+        let meta = ArrayMeta::new(&extents(&input), input.dtype(), Axes::parse(axes).expect("axes"));
+        let op = (ops_core::registry::find(op).expect("an op").parse)(with).expect("params");
+        let (mut nodes, inputs) = Lowering::new(&[Some(meta.clone().into())]);
+        op.lower(&mut nodes, &inputs).expect("lowering");
+        let mut cut = meta.shape.clone();
+        cut[..2].fill(edge);
+        let ports = Ports::plain(std::slice::from_ref(&meta));
+        Kernel { input, ports, nodes, grid: Grid::new(&meta.shape, &cut) }
     }
-    (whole, assembling, computing)
-}
 
-fn lowered(op: &str, with: serde_json::Value, input: &Array) -> ops_core::Lowering {
-    let op = (ops_core::registry::find(op).expect("op").parse)(with).expect("params");
-    let (mut g, ports) = ops_core::Lowering::new(&[Some(input.meta.clone().into())]);
-    op.lower(&mut g, &ports).expect("lowering");
-    g
-}
-
-fn map_of(g: &ops_core::Lowering, name: &str) -> std::sync::Arc<dyn Map> {
-    let node = g.nodes().iter().find(|n| n.name == name).expect("node");
-    match &node.kind {
-        ops_core::lower::Kind::Map(m) => m.clone(),
-        _ => panic!("{name} is no map"),
-    }
-}
-
-fn best(name: &str, map: &dyn Map, inputs: &[&Array], values: &[ops_core::Value], edge: u64) {
-    let pool = Pool::keeping(1 << 30);
-    let runs = (0..25).map(|_| {
-        let (_, a, c) = timed(map, inputs, values, edge, &pool);
-        (c, a)
-    });
-    let (c, a) = runs.min().expect("a run");
-    println!("{name:<52} {:>7.2} ns/px, assembling {:>6.2}", per(c, inputs[0]), per(a, inputs[0]));
-}
-
-/// Both nodes of `label` on noise and on blobs.
-fn labels(edge: u64) {
-    let smooth = image(DType::Float64, |r| r.unit());
-    let g = lowered("gaussian", json!({"sigma": 3.0}), &smooth);
-    let pool = Pool::keeping(1 << 30);
-    let smooth = timed(map_of(&g, "gaussian").as_ref(), &[&smooth], &[], edge, &pool).0;
-    let mut blobs = image(DType::Bool, |_| 0.0);
-    for (b, s) in blobs.block.as_mut_slice::<u8>().iter_mut().zip(smooth.as_slice::<f64>()) {
-        *b = u8::from(*s > 0.5);
-    }
-    let noise = |p: f64| image(DType::Bool, move |r| f64::from(u8::from(r.unit() < p)));
-    for (name, mask) in
-        [("noise 0.1", noise(0.1)), ("noise 0.5", noise(0.5)), ("noise 0.6", noise(0.6)), ("blobs", blobs)]
-    {
-        if std::env::args().nth(2).is_some_and(|only| only != name) {
-            continue;
-        }
-        for connectivity in [1, 2] {
-            let g = lowered("label", json!({"connectivity": connectivity}), &mask);
-            let name = format!("label {name}, connectivity {connectivity}, blocks {edge}");
-            let Some(ops_core::lower::Kind::Reduce(join, _)) =
-                g.nodes().iter().find(|n| n.name == "label.join").map(|n| n.kind.clone())
-            else {
-                panic!("no join")
-            };
-            let (time, value) =
-                (0..25).map(|_| reduced(join.as_ref(), &[&mask], edge, &pool)).min_by_key(|r| r.0).expect("a run");
-            println!("{:<52} {:>7.2} ns/px", format!("{name} join"), per(time, &mask));
-            best(&format!("{name} number"), map_of(&g, "label.number").as_ref(), &[&mask], &[value], edge);
+    /// The blocks a node needs; assembling is counted where they are more than the block itself.
+    fn blocks(&self, needs: &[Need], own: &Region, pool: &Pool, nanos: &mut i64) -> Vec<Block> {
+        let assemble =
+            |n: &Need| n.boundary.assemble(pool, &n.region, self.input.region(), &[&self.input], self.input.dtype());
+        let more = |n: &&Need| n.region.volume() > own.volume() * if own.rank() < n.region.rank() { 3 } else { 1 };
+        match needs.iter().find(more) {
+            Some(_) => counted(nanos, || needs.iter().map(assemble).collect()),
+            None => needs.iter().map(assemble).collect(),
         }
     }
+
+    /// The result and the nanoseconds it took.
+    fn run(&self, pool: &Pool) -> (Block, i64) {
+        let (ports, mut nanos, mut result) = (&self.ports, 0, None);
+        let mut values: BTreeMap<usize, Value> = BTreeMap::new();
+        for (at, node) in self.nodes.nodes().iter().enumerate() {
+            let consumed: Vec<Value> = node.values.iter().map(|v| values[&v.0].clone()).collect();
+            match &node.kind {
+                Kind::Input(_) => {}
+                Kind::Reduce(reduce, _) => {
+                    let mut root = reduce.start(ports);
+                    for i in 0..self.grid.count() {
+                        let region = self.grid.region(i);
+                        let blocks = self.blocks(&reduce.needs(ports, &region), &region, pool, &mut nanos);
+                        let blocks: Vec<&Block> = blocks.iter().collect();
+                        let call = ReduceCall { ports, region: &region, blocks: &blocks, values: &consumed, pool };
+                        counted(&mut nanos, || {
+                            let mut partial = reduce.start(ports);
+                            reduce.add(&call, &mut partial).expect("a reduction");
+                            reduce.merge(&mut root, partial).expect("a merge");
+                        });
+                    }
+                    let value = counted(&mut nanos, || {
+                        let warnings = Warnings::default();
+                        let call = FinishCall { ports, values: &consumed, warnings: &warnings };
+                        reduce.finish(root, &call).expect("a value")
+                    });
+                    values.insert(at, value);
+                }
+                Kind::Map(map) => result = Some(self.mapped(map.as_ref(), &consumed, pool, &mut nanos)),
+                Kind::Join(_) => panic!("{} joins items", node.name),
+            }
+        }
+        (result.expect("an array"), nanos)
+    }
+
+    fn mapped(&self, map: &dyn Map, values: &[Value], pool: &Pool, nanos: &mut i64) -> Block {
+        let ports = &self.ports;
+        let meta = map.infer(ports).expect("inputs");
+        let mut whole = Block::zeros(meta.dtype, meta.region());
+        for i in 0..self.grid.count() {
+            let mut region = self.grid.region(i);
+            region.lo.truncate(meta.rank());
+            region.hi.truncate(meta.rank());
+            let blocks = self.blocks(&map.needs(ports, &region), &region, pool, nanos);
+            let blocks: Vec<&Block> = blocks.iter().collect();
+            let warnings = Warnings::default();
+            let call = MapCall { ports, meta: &meta, blocks: &blocks, values, pool, warnings: &warnings };
+            let out = counted(nanos, || {
+                let mut out = Block::take(pool, meta.dtype, region);
+                map.apply(&call, &mut out).expect("a map");
+                out
+            });
+            whole.paste(&out);
+        }
+        whole
+    }
 }
 
-fn reduced(
-    reduce: &dyn ops_core::op::DynReduce,
-    inputs: &[&Array],
-    edge: u64,
-    pool: &Pool,
-) -> (Duration, ops_core::Value) {
-    let ports = Ports::plain(&inputs.iter().map(|a| a.meta.clone()).collect::<Vec<_>>());
-    let grid = Grid::new(&inputs[0].meta.shape, &[edge, edge]);
-    let mut root = reduce.start(&ports);
-    let mut time = Duration::ZERO;
-    for i in 0..grid.count() {
-        let region = grid.region(i);
-        let blocks: Vec<Block> = (reduce.needs(&ports, &region).iter())
-            .map(|n| {
-                let from = inputs[n.input];
-                n.boundary.assemble(pool, &n.region, &from.meta.region(), &[&from.block], from.meta.dtype)
-            })
-            .collect();
-        let blocks: Vec<&Block> = blocks.iter().collect();
-        let start = Instant::now();
-        let mut partial = reduce.start(&ports);
-        let call = ops_core::ReduceCall { ports: &ports, region: &region, blocks: &blocks, values: &[], pool };
-        reduce.add(&call, &mut partial).expect("kernel");
-        reduce.merge(&mut root, partial).expect("merge");
-        time += start.elapsed();
-    }
-    let start = Instant::now();
-    let call = ops_core::FinishCall { ports: &ports, values: &[], warnings: &ops_core::Warnings::default() };
-    let value = reduce.finish(root, &call).expect("finish");
-    (time + start.elapsed(), value)
+fn extents(block: &Block) -> Vec<u64> {
+    block.region().shape().iter().map(|&n| n as u64).collect()
 }
 
-/// `measure` of blobs, with all its statistics.
-fn measured(edge: u64) {
-    let pool = Pool::keeping(1 << 30);
-    let mut labels = image(DType::UInt32, |_| 0.0);
-    // Squares of 12 x 12 with gaps: as many voxels and edges to a label as nuclei have.
-    for (i, v) in labels.block.as_mut_slice::<u32>().iter_mut().enumerate() {
-        let (y, x) = (i / 1500, i % 1500);
-        *v = if y % 16 < 12 && x % 16 < 12 { (y / 16 * 94 + x / 16 + 1) as u32 } else { 0 };
-    }
-    for dtype in [DType::UInt8, DType::Float64] {
-        let values = image(dtype, |r| r.unit() * 255.0);
-        let op = (ops_core::registry::find("measure").expect("op").parse)(json!({})).expect("params");
-        let metas = [&labels, &values].map(|a| Some(a.meta.clone().into()));
-        let (mut g, ports) = ops_core::Lowering::new(&metas);
-        op.lower(&mut g, &ports).expect("lowering");
-        let Some(ops_core::lower::Kind::Reduce(reduce, _)) = g.nodes().last().map(|n| n.kind.clone()) else {
-            panic!("no reduction")
-        };
-        let time = (0..9).map(|_| reduced(reduce.as_ref(), &[&labels, &values], edge, &pool).0).min().expect("a run");
-        println!("{:<52} {:>7.2} ns/px", format!("measure {dtype}, blocks {edge}"), per(time, &values));
-    }
+/// A copy that does not belong to a pool.
+fn copy(block: &Block) -> Block {
+    let mut to = Block::zeros(block.dtype(), block.region().clone());
+    to.paste(block);
+    to
 }
 
-fn per(d: Duration, input: &Array) -> f64 {
-    d.as_secs_f64() * 1e9 / input.meta.volume() as f64
+/// The kernels of the example workflow, each on the result of the one before, and some on other inputs.
+fn kernels(rgb: &[u8], shape: [u64; 2], edge: u64, pool: &Pool) -> BTreeMap<&'static str, Kernel> {
+    let mut all = BTreeMap::new();
+    let mut add = |name: &'static str, op: &str, with: Json, axes: &str, input: &Block| {
+        let kernel = Kernel::new(op, with, axes, copy(input), edge);
+        let result = kernel.run(pool).0;
+        all.insert(name, kernel);
+        result
+    };
+    let colour = Region::whole(&[shape[0], shape[1], 3]);
+    let normalized = add("normalize", "normalize", json!({}), "yxc", &Block::from_slice(colour, rgb));
+    let gray = add("grayscale", "grayscale", json!({}), "yxc", &normalized);
+    let smooth = add("gaussian 1", "gaussian", json!({"sigma": 1.0}), "yx", &gray);
+    add("gaussian 3", "gaussian", json!({"sigma": 3.0}), "yx", &gray);
+    let green: Vec<u8> = rgb.iter().skip(1).step_by(3).copied().collect();
+    let green = Block::from_slice(Region::whole(&shape), &green);
+    add("gaussian 1 uint8", "gaussian", json!({"sigma": 1.0}), "yx", &green);
+    add("gaussian 3 uint8", "gaussian", json!({"sigma": 3.0}), "yx", &green);
+    let mask = add("threshold", "threshold", json!({"relative_to": "max"}), "yx", &smooth);
+    add("label", "label", json!({}), "yx", &mask);
+    add("label corners", "label", json!({"connectivity": 2}), "yx", &mask);
+    // The lowest bits are as good as noise.
+    let noise: Vec<u8> = rgb.iter().skip(1).step_by(3).map(|v| v & 1).collect();
+    let noise = Block::from_slice(Region::whole(&shape), &noise).relabelled(DType::Bool);
+    add("label noise", "label", json!({}), "yx", &noise);
+    let blobs = add("blobs", "gaussian", json!({"sigma": 3.0}), "yx", &noise);
+    let blobs = add("threshold blobs", "threshold", json!({"value": 0.5}), "yx", &blobs);
+    add("label blobs", "label", json!({}), "yx", &blobs);
+    add("cast", "cast", json!({"dtype": "uint8", "rounding": "truncate"}), "yxc", &normalized);
+    all
 }
 
 fn main() {
-    let held = Held::Arrays(Vec::new());
-    assert!(held.items() == 0 && !ops::registered().is_empty());
-    let noise = image(DType::Float64, |r| r.unit() * 255.0);
-    let bytes = image(DType::UInt8, |r| r.unit() * 255.0);
-    for edge in [256, 512] {
-        let wanted = |name: &str| std::env::args().nth(1).is_none_or(|only| only == name);
-        if wanted("label") {
-            labels(edge);
-        }
-        if wanted("measure") {
-            measured(edge);
-        }
-        if !wanted("gaussian") {
-            continue;
-        }
-        for sigma in [1.0, 3.0] {
-            for (dtype, input) in [("float64", &noise), ("uint8", &bytes)] {
-                let g = lowered("gaussian", json!({"sigma": sigma}), input);
-                let name = format!("gaussian sigma {sigma} {dtype}, blocks {edge}");
-                best(&name, map_of(&g, "gaussian").as_ref(), &[input], &[], edge);
+    assert!(!ops::registered().is_empty(), "ops are linked");
+    let args: Vec<String> = std::env::args().collect();
+    let [_, image, numbers @ ..] = &args[..] else { panic!("expected RGB HEIGHT WIDTH EDGE") };
+    let numbers: Vec<u64> = numbers.iter().map(|n| n.parse().expect("a number")).collect();
+    let [height, width, edge] = numbers[..] else { panic!("expected RGB HEIGHT WIDTH EDGE") };
+    let (pool, rgb) = (Pool::keeping(1 << 30), std::fs::read(image).expect("an image"));
+    let kernels = kernels(&rgb, [height, width], edge, &pool);
+    for line in std::io::stdin().lock().lines() {
+        let line = line.expect("a request");
+        match line.split_once(' ').expect("a request and a kernel") {
+            ("time", name) => println!("{}", kernels[name].run(&pool).1),
+            ("write", rest) => {
+                let (name, path) = rest.rsplit_once(' ').expect("a kernel and a path");
+                std::fs::write(path, kernels[name].run(&pool).0.bytes()).expect("a file");
+                println!("written");
             }
+            (other, _) => panic!("expected time or write, found {other}"),
         }
     }
 }

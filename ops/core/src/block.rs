@@ -153,6 +153,9 @@ impl std::fmt::Debug for Block {
 }
 
 /// Calls `f` with the first coordinate of every row (a run along the last axis) of a region, in C order.
+///
+/// Becomes part of its caller, so that a kernel is compiled for the instruction set that the caller runs on.
+#[inline(always)]
 pub fn for_rows(region: &Region, mut f: impl FnMut(&[i64])) {
     if region.is_empty() {
         return;

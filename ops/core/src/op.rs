@@ -76,12 +76,6 @@ pub trait Map: Debug + Send + Sync {
         0
     }
 
-    /// True when the output depends on the block it is computed in: it is then computed once and kept, and never
-    /// computed again on another grid.
-    fn block_dependent(&self) -> bool {
-        false
-    }
-
     /// A rough cost of one output element in nanoseconds on one core: what fusing against storing is decided by.
     fn nanos_per_element(&self) -> f32 {
         1.0

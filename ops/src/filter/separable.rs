@@ -1,14 +1,20 @@
 //! Separable symmetric filters: one pass per axis, streamed so that intermediates stay in the cache.
 //!
-//! The first axis is weighed into one slab (everything behind that axis) at a time, the next into one slab of that slab,
-//! and the last spatial axis straight into the output: an image needs one row of scratch, a volume one plane and one
-//! row. The order of operations is that of `scipy.ndimage.correlate1d` for symmetric weights: the centre first, then
-//! the pairs from the outermost inwards, each pair added before it is weighed.
+//! The first axis is weighed into a few slabs (a slab is everything behind that axis) at a time, the next into a few
+//! slabs of each slab, and the last spatial axis straight into the output. Slabs are weighed in strips of columns: a
+//! strip of all rows that its results need is converted to float64 once, into a tile that stays in the nearest cache
+//! while each of its rows is read for every weight. The order of operations is that of `scipy.ndimage.correlate1d` for
+//! symmetric weights: the centre first, then the pairs from the outermost inwards, each pair added before it is weighed.
 
 use ops_core::{Element, Pool, pool::Scratch, simd::vectorize};
 
 /// Results computed at once: eight registers of 256 bits.
 const LANES: usize = 32;
+/// Slabs weighed at once: as many as fit these bytes, within these limits. More make the rows that a tile shares with
+/// the next count less; beyond a second-level cache that gains nothing.
+const SLABS_BYTES: usize = 256 << 10;
+const FEWEST_SLABS: usize = 4;
+const MOST_SLABS: usize = 32;
 
 /// One axis of a separable filter over one block.
 #[derive(Debug, Clone)]
@@ -34,34 +40,44 @@ fn strides(passes: &[Pass<'_>], inner: usize) -> Vec<usize> {
     s
 }
 
-/// Elements of each slab of scratch: one for every axis but the last that has a radius.
-fn slabs(passes: &[Pass<'_>], inner: usize) -> impl Iterator<Item = usize> {
-    let all = strides(passes, inner);
+/// Slabs of `stride` elements that are weighed at once along an axis.
+fn slabs(pass: &Pass<'_>, stride: usize) -> usize {
+    (SLABS_BYTES / 8 / stride.max(1)).clamp(FEWEST_SLABS, MOST_SLABS).min(pass.extent)
+}
+
+/// Elements of each buffer of scratch: the tile, then the slabs of every axis but the last that has a radius. Nothing
+/// where there is no such axis.
+fn buffers(passes: &[Pass<'_>], inner: usize) -> Vec<usize> {
+    let (mut sizes, mut tile) = (Vec::new(), 0);
     let last = passes.len().saturating_sub(1);
-    passes
-        .iter()
-        .map(Pass::radius)
-        .zip(all)
-        .take(last)
-        .filter(|(r, _)| *r > 0)
-        .map(|(_, s)| s)
-        .collect::<Vec<_>>()
-        .into_iter()
+    for (pass, stride) in passes.iter().zip(strides(passes, inner)).take(last).filter(|(p, _)| p.radius() > 0) {
+        let slabs = slabs(pass, stride);
+        tile = tile.max((slabs + 2 * pass.radius()) * LANES);
+        sizes.push(slabs * stride);
+    }
+    if !sizes.is_empty() {
+        sizes.insert(0, tile);
+    }
+    sizes
 }
 
 /// Bytes of scratch that [`filter`] takes.
 pub(crate) fn scratch_bytes(passes: &[Pass<'_>], inner: usize) -> u64 {
-    slabs(passes, inner).map(|s| Pool::rounded(8 * s as u64)).sum()
+    buffers(passes, inner).into_iter().map(|s| Pool::rounded(8 * s as u64)).sum()
 }
 
 /// Filters `src` into `dst`: one pass for each axis in turn, the last of them over `inner` interleaved elements.
 ///
 /// `src` is extended by the radius on both sides of every axis. Computed in float64 and rounded once.
 pub(crate) fn filter<T: Element, U: Element>(passes: &[Pass<'_>], inner: usize, src: &[T], dst: &mut [U], pool: &Pool) {
-    let mut scratch: Vec<Scratch<f64>> = slabs(passes, inner).map(|s| pool.take(s)).collect();
+    if dst.is_empty() {
+        return;
+    }
+    let mut scratch: Vec<Scratch<f64>> = buffers(passes, inner).into_iter().map(|s| pool.take(s)).collect();
     let strides = strides(passes, inner);
-    if !dst.is_empty() {
-        descend(passes, &strides, src, dst, &mut scratch);
+    match scratch.split_first_mut() {
+        Some((tile, slabs)) => descend(passes, &strides, src, dst, slabs, tile),
+        None => descend(passes, &strides, src, dst, &mut [], &mut []),
     }
 }
 
@@ -71,21 +87,56 @@ fn descend<T: Element, U: Element>(
     src: &[T],
     dst: &mut [U],
     scratch: &mut [Scratch<f64>],
+    tile: &mut [f64],
 ) {
     let (Some(pass), Some(&stride)) = (passes.first(), strides.first()) else { return };
     if passes.len() == 1 {
         return weigh(dst, src, stride, pass.weights);
     }
-    let slices = dst.chunks_exact_mut(dst.len() / pass.extent).enumerate();
+    let slice = dst.len() / pass.extent;
     if pass.radius() == 0 {
-        for (i, dst) in slices {
-            descend(&passes[1..], &strides[1..], &src[i * stride..(i + 1) * stride], dst, scratch);
+        for (src, dst) in src.chunks_exact(stride).zip(dst.chunks_exact_mut(slice)) {
+            descend(&passes[1..], &strides[1..], src, dst, scratch, tile);
         }
-    } else if let Some((slab, rest)) = scratch.split_first_mut() {
-        for (i, dst) in slices {
-            weigh(&mut slab[..], &src[i * stride..], stride, pass.weights);
-            descend::<f64, U>(&passes[1..], &strides[1..], slab, dst, rest);
+    } else if let Some((slabs, rest)) = scratch.split_first_mut() {
+        let most = slabs.len() / stride;
+        for (i, dst) in dst.chunks_mut(most * slice).enumerate() {
+            let slabs = &mut slabs[..dst.len() / slice * stride];
+            weigh_slabs(slabs, &src[i * most * stride..], stride, pass.weights, tile);
+            for (slab, dst) in slabs.chunks_exact(stride).zip(dst.chunks_exact_mut(slice)) {
+                descend::<f64, U>(&passes[1..], &strides[1..], slab, dst, rest, tile);
+            }
         }
+    }
+}
+
+/// [`weigh`] with a step of one slab, by strips of columns.
+fn weigh_slabs<T: Element>(slabs: &mut [f64], src: &[T], stride: usize, weights: &[f64], tile: &mut [f64]) {
+    if stride < LANES {
+        return weigh(slabs, src, stride, weights);
+    }
+    vectorize(
+        #[inline(always)]
+        || strips(slabs, src, stride, weights, tile),
+    );
+}
+
+#[inline(always)]
+fn strips<T: Element>(slabs: &mut [f64], src: &[T], stride: usize, weights: &[f64], tile: &mut [f64]) {
+    let rows = slabs.len() / stride + 2 * (weights.len() - 1);
+    let mut at = 0;
+    loop {
+        for (to, from) in tile.chunks_exact_mut(LANES).zip(src.chunks_exact(stride)).take(rows) {
+            to.iter_mut().zip(&from[at..at + LANES]).for_each(|(t, s)| *t = s.to_f64());
+        }
+        for (y, slab) in slabs.chunks_exact_mut(stride).enumerate() {
+            slab[at..at + LANES].copy_from_slice(&run::<f64, LANES>(tile, y * LANES, LANES, weights));
+        }
+        if at + LANES == stride {
+            return;
+        }
+        // The last strip overlaps the one before; it computes the same values again.
+        at = (at + LANES).min(stride - LANES);
     }
 }
 

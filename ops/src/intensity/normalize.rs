@@ -90,9 +90,10 @@ impl Op for Normalize {
             (_, Some(_)) => {
                 return Err(OpError::param("percentiles", "only with `method: percentile`", "another method"));
             }
-            (Method::Minmax, None) => {
-                (g.reduce("extrema", Extrema::default(), &[a], &[], self.over)?, Stretch::Ends { range, clip: self.clip })
-            }
+            (Method::Minmax, None) => (
+                g.reduce("extrema", Extrema::default(), &[a], &[], self.over)?,
+                Stretch::Ends { range, clip: self.clip },
+            ),
             (Method::Zscore, None) => {
                 let wrong = self.range.map(|_| "range").or(self.clip.then_some("clip"));
                 if let Some(param) = wrong {

@@ -86,9 +86,8 @@ impl Op for Threshold {
         if self.factor.is_some() && self.relative_to.is_none() {
             return Err(OpError::param("factor", "only together with `relative_to`", "it without"));
         }
-        let found = |g: &mut Lowering, share_of_max| {
-            g.reduce("extrema", Extrema { share_of_max }, &[a], &[], self.over)
-        };
+        let found =
+            |g: &mut Lowering, share_of_max| g.reduce("extrema", Extrema { share_of_max }, &[a], &[], self.over);
         let (limit, values): (Limit, Vec<ValuePort>) = match (self.value, self.relative_to, self.method) {
             (Some(v), None, None) => (Limit::Fixed(v), Vec::new()),
             (None, Some(RelativeTo::Max), None) => {

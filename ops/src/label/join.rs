@@ -20,12 +20,12 @@ pub(crate) struct Join {
 }
 
 /// The blocks seen so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Seen {
     parts: Vec<Part>,
     bytes: u64,
-    /// More bytes than the state may hold.
-    overflow: bool,
+    /// Bytes that the state may hold; beyond them nothing is kept but their number.
+    limit: u64,
 }
 
 /// The joined components of an array.
@@ -60,19 +60,26 @@ impl Join {
 }
 
 impl Seen {
-    fn check(&mut self, limit: u64) {
-        if self.bytes > limit {
-            self.overflow = true;
+    /// Adds parts and the bytes that they and finishing them take.
+    fn take(&mut self, parts: impl IntoIterator<Item = Part>, bytes: u64) {
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.overflows() {
             self.parts = Vec::new();
+        } else {
+            self.parts.extend(parts);
         }
+    }
+
+    fn overflows(&self) -> bool {
+        self.bytes > self.limit
     }
 }
 
 impl Reduce for Join {
     type Partial = Seen;
 
-    fn start(&self, _: &Ports) -> Seen {
-        Seen::default()
+    fn start(&self, ports: &Ports) -> Seen {
+        Seen { parts: Vec::new(), bytes: 0, limit: self.state_bytes(ports) }
     }
 
     fn add(&self, call: &ReduceCall<'_>, seen: &mut Seen) -> Result<(), OpError> {
@@ -83,26 +90,20 @@ impl Reduce for Join {
         let part = with_dtype!(block.dtype(), T => self.find::<T>(call, block))?;
         // What finishing takes for each component: its number, a bit, and for keys a second copy and their order.
         let more = if self.keyed(call.ports) { 16 } else { 4 };
-        seen.bytes += part.bytes() + part.count() as u64 * more + part.count().div_ceil(8) as u64;
-        seen.parts.push(part);
-        seen.check(self.state_bytes(call.ports));
+        let bytes = part.bytes() + part.count() as u64 * more + part.count().div_ceil(8) as u64;
+        seen.take([part], bytes);
         Ok(())
     }
 
     fn merge(&self, into: &mut Seen, other: Seen) {
-        into.bytes += other.bytes;
-        into.overflow |= other.overflow;
-        into.parts.extend(other.parts);
-        if into.overflow {
-            into.parts = Vec::new();
-        }
+        into.take(other.parts, other.bytes);
     }
 
-    fn finish(&self, mut seen: Seen, call: &FinishCall<'_>) -> Result<Value, OpError> {
+    fn finish(&self, seen: Seen, call: &FinishCall<'_>) -> Result<Value, OpError> {
         let ports = call.ports;
-        seen.check(self.state_bytes(ports));
-        if seen.overflow {
-            let m = "more runs and components in small blocks than the memory set aside for them";
+        if seen.overflows() {
+            let (found, limit) = (seen.bytes, seen.limit);
+            let m = format!("expected runs and components of at most {limit} bytes, found {found} in small blocks");
             return Err(OpError::Data(format!("{m}: use larger blocks")));
         }
         let shape = &ports.meta(0).shape;
@@ -228,8 +229,12 @@ mod tests {
             let connectivity = 1 + round % 3;
             let mask: Vec<u8> = (0..n).map(|_| u8::from(random(10) < [5, 3, 2][round % 3])).collect();
             let mask = Block::from_slice(meta.region(), &mask);
-            let join =
-                Join { connectivity: connectivity as u64, numbering: Numbering::default(), dtype: DType::UInt32 };
+            let numbering = match round % 4 {
+                3 => Numbering::Block(vec![1 + random(3), 1 + random(5), 1 + random(203)]),
+                _ => Numbering::Raster,
+            };
+            let keys = Keys::new(&meta.shape, &numbering);
+            let join = Join { connectivity: connectivity as u64, numbering, dtype: DType::UInt32 };
             let extents = [1 + random(3), 1 + random(5), [203, 64, 128, 63, 65, 1 + random(203)][round % 6]];
             let (grid, mut root) = (Grid::new(&meta.shape, &extents), join.start(&ports));
             for i in (0..grid.count()).rev() {
@@ -243,7 +248,7 @@ mod tests {
                 .finish(root, &FinishCall { ports: &ports, values: &[], warnings: &ops_core::Warnings::default() })
                 .unwrap();
             let joined = joined.as_state::<Joined>().unwrap();
-            let want = flooded(mask.as_slice(), connectivity);
+            let want = flooded(mask.as_slice(), connectivity, &keys);
             let mut whole = vec![7u32; n];
             assert!(joined.paint(&meta.region(), &mut whole));
             assert_eq!(whole, want, "connectivity {connectivity}, blocks {extents:?}");
@@ -260,10 +265,41 @@ mod tests {
         }
     }
 
-    fn flooded(mask: &[u8], connectivity: usize) -> Vec<u32> {
+    /// Blocks of one voxel take more than any state may hold. What is beyond it is dropped while blocks are merged,
+    /// and refused at the end.
+    #[test]
+    fn blocks_too_small_are_refused_and_not_held() {
+        let meta = ArrayMeta::new(&[64, 128], DType::UInt8, Axes::parse("yx").unwrap());
+        let (ports, pool) = (Ports::plain(std::slice::from_ref(&meta)), Pool::default());
+        let mask = Block::from_slice(meta.region(), &[1u8; 64 * 128]);
+        let joined = |extents: [u64; 2], numbering: Numbering| {
+            let join = Join { connectivity: 1, numbering, dtype: DType::UInt32 };
+            let (grid, mut root) = (Grid::new(&meta.shape, &extents), join.start(&ports));
+            for i in 0..grid.count() {
+                let (region, mut seen) = (grid.region(i), join.start(&ports));
+                let blocks = [&mask.cut(&pool, &region)];
+                let call = ReduceCall { ports: &ports, region: &region, blocks: &blocks, values: &[], pool: &pool };
+                join.add(&call, &mut seen).unwrap();
+                join.merge(&mut root, seen);
+                let held: u64 = root.parts.iter().map(Part::bytes).sum();
+                assert!(held <= join.state_bytes(&ports), "{held} bytes after block {i}");
+                assert!(!root.overflows() || root.parts.is_empty());
+            }
+            join.finish(root, &FinishCall { ports: &ports, values: &[], warnings: &ops_core::Warnings::default() })
+        };
+        for numbering in [Numbering::Raster, Numbering::Block(vec![3, 5])] {
+            assert!(joined([8, 16], numbering.clone()).is_ok());
+            let refused = joined([1, 1], numbering).unwrap_err().to_string();
+            assert!(refused.contains("use larger blocks"), "{refused}");
+        }
+    }
+
+    fn flooded(mask: &[u8], connectivity: usize, keys: &Keys) -> Vec<u32> {
         let at = |i: usize| [i / 1015, i / 203 % 5, i % 203];
         let (mut out, mut count) = (vec![0u32; mask.len()], 0);
-        for first in 0..mask.len() {
+        let mut order: Vec<usize> = (0..mask.len()).collect();
+        order.sort_by_key(|&i| keys.of(&at(i).map(|x| x as i64)));
+        for first in order {
             if mask[first] == 0 || out[first] != 0 {
                 continue;
             }

@@ -63,15 +63,16 @@ impl Part {
             started: Vec::with_capacity(rows + 1),
             keys: Vec::new(),
         };
-        let mut parent = pool.take::<u32>(most);
+        let mut scratch = pool.take::<u32>(most);
+        let parent = &mut scratch[..];
         let (lo, mut count, mut row) = (&region.lo, 0u32, 0usize);
         part.first.push(0);
-        for_rows(region, |at| {
-            bits(&src[row * len..(row + 1) * len], &mut part.words[row * width..(row + 1) * width]);
-            // Counting bits takes one instruction where the processor has it.
-            vectorize(
-                #[inline(always)]
-                || {
+        // Counting bits takes one instruction where the processor has it.
+        vectorize(
+            #[inline(always)]
+            || {
+                for_rows(region, |at| {
+                    bits(&src[row * len..(row + 1) * len], &mut part.words[row * width..(row + 1) * width]);
                     let n = part.count_starts(row);
                     (count..count + n).for_each(|i| parent[i as usize] = i);
                     count += n;
@@ -79,13 +80,13 @@ impl Part {
                     for s in near {
                         if let Some(other) = neighbour(region, at, &s.step, lo) {
                             let (here, there) = (part.row(row), part.row(other));
-                            touching(here, there, s.diagonal, |a, b| union(&mut parent, a, b));
+                            touching(here, there, s.diagonal, |a, b| union(parent, a, b));
                         }
                     }
-                },
-            );
-            row += 1;
-        });
+                    row += 1;
+                });
+            },
+        );
         part.settle(&parent[..count as usize]);
         if let Some(keys) = keys {
             part.find_keys(keys);
@@ -110,9 +111,10 @@ impl Part {
         self.started.push(0);
         for row in self.first.windows(2) {
             for i in row[0]..row[1] {
-                // A run's parent comes before it: its component is known.
+                // A run is its own parent, and a new component, or its parent comes before it and has one.
                 let p = parent[i as usize];
-                component[i as usize] = if p == i { count } else { component[p as usize] };
+                component[i as usize] = count;
+                component[i as usize] = component[p as usize];
                 count += u32::from(p == i);
             }
             self.started.push(count);

@@ -4,7 +4,7 @@
 //! neighbouring rows that touch are found by logic on words, once for each stretch where they touch (He, Chao, Suzuki
 //! 2008, with bits instead of loops over voxels).
 
-use ops_core::{Element, simd::vectorize};
+use ops_core::Element;
 
 /// Offsets to the rows that come before a row in C order and touch it.
 #[derive(Debug, Clone)]
@@ -51,20 +51,16 @@ pub(crate) fn flags<T: Element>(a: &[T; 64], b: &[T; 64], f: impl Fn(T, T) -> bo
 }
 
 /// The bits of a row's non-zero elements.
+#[inline(always)]
 pub(crate) fn bits<T: Element>(row: &[T], words: &mut [u64]) {
-    vectorize(
-        #[inline(always)]
-        || {
-            let (chunks, rest) = row.as_chunks::<64>();
-            let zero = [T::default(); 64];
-            for (chunk, word) in chunks.iter().zip(&mut *words) {
-                *word = flags(chunk, &zero, |a, b| a != b);
-            }
-            if let (Some(word), false) = (words.last_mut(), rest.is_empty()) {
-                *word = rest.iter().enumerate().fold(0, |w, (i, v)| w | (u64::from(*v != T::default()) << i));
-            }
-        },
-    );
+    let (chunks, rest) = row.as_chunks::<64>();
+    let zero = [T::default(); 64];
+    for (chunk, word) in chunks.iter().zip(&mut *words) {
+        *word = flags(chunk, &zero, |a, b| a != b);
+    }
+    if let (Some(word), false) = (words.last_mut(), rest.is_empty()) {
+        *word = rest.iter().enumerate().fold(0, |w, (i, v)| w | (u64::from(*v != T::default()) << i));
+    }
 }
 
 /// The bits at which runs start in a word, when the last bit of the word before is `carry`.
@@ -119,16 +115,20 @@ pub(crate) fn touching(
     }
 }
 
+/// The root of a set; shortens the way to it.
+///
+/// The first step is taken unasked, so that roots and what hangs right below them, nearly all there is, go the same way:
+/// a processor guesses no branch wrong.
 #[inline(always)]
-pub(crate) fn root(parent: &mut [u32], mut i: u32) -> u32 {
+fn root(parent: &mut [u32], of: u32) -> u32 {
+    let (mut below, mut i) = (of, parent[of as usize]);
     loop {
-        let p = parent[i as usize];
-        if p == i {
+        let above = parent[i as usize];
+        if above == i {
             return i;
         }
-        let above = parent[p as usize];
-        parent[i as usize] = above;
-        i = above;
+        parent[below as usize] = above;
+        (below, i) = (i, above);
     }
 }
 
@@ -136,9 +136,5 @@ pub(crate) fn root(parent: &mut [u32], mut i: u32) -> u32 {
 #[inline(always)]
 pub(crate) fn union(parent: &mut [u32], a: u32, b: u32) {
     let (a, b) = (root(parent, a), root(parent, b));
-    if a < b {
-        parent[b as usize] = a;
-    } else {
-        parent[a as usize] = b;
-    }
+    parent[a.max(b) as usize] = a.min(b);
 }

@@ -3,9 +3,9 @@
 use ops_core::Element;
 
 /// Elements written at once.
-const WIDTH: usize = 16;
+const WIDTH: usize = 32;
 
-/// Writes `out[from..to]`; may write up to sixteen elements further, which come later and are written then. Whole widths
+/// Writes `out[from..to]`; may write up to thirty-two elements further, which come later and are written then. Whole widths
 /// spare the processor from guessing how long a stretch is.
 #[inline(always)]
 pub(crate) fn stretch<K: Element>(out: &mut [K], from: usize, to: usize, value: K) {

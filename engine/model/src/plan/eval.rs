@@ -134,7 +134,9 @@ pub fn task(plan: &Plan, stage: &Stage, item: u64, class: usize, block: &Region)
 fn widen(plan: &Plan, class: usize, pieces: &mut [Piece]) {
     for i in 0..pieces.len() {
         let p = &pieces[i];
-        let Kind::Map(op) = &plan.graph.node(p.node).kind else { continue };
+        if !matches!(plan.graph.node(p.node).kind, Kind::Map(_)) {
+            continue;
+        }
         let elementwise = !p.read && p.needs.iter().all(|n| n.boundary == Boundary::Clip && n.region == p.region);
         let Some(&[first]) = p.from.first().map(SmallVec::as_slice) else { continue };
         let wide = pieces[first as usize].region.clone();
@@ -142,7 +144,7 @@ fn widen(plan: &Plan, class: usize, pieces: &mut [Piece]) {
         let shape = &plan.graph.node(p.node).meta(class).shape;
         let same_shape = plan.graph.node(p.node).arrays.iter().all(|&a| plan.graph.node(a).meta(class).shape == *shape);
         let little = wide != p.region && wide.volume() <= p.region.volume() + p.region.volume() / 4;
-        if elementwise && same_shape && little && !op.block_dependent() && p.from.iter().all(alike) {
+        if elementwise && same_shape && little && p.from.iter().all(alike) {
             pieces[i].needs.iter_mut().for_each(|n| n.region = wide.clone());
             pieces[i].region = wide;
         }

@@ -1,8 +1,8 @@
 //! Decides which arrays are kept in memory between stages, and by that where stages must be cut.
 //!
-//! Some must be kept: a source that can only be decoded whole, an array that depends on the blocks it was computed in,
-//! one that another pass reads. Others may be, where several stages need them: kept when computing them again costs
-//! more than writing and reading them once, and an item of them is small.
+//! Some must be kept: a source that can only be decoded whole, an array that another pass reads. Others may be, where
+//! several stages need them: kept when computing them again costs more than writing and reading them once, and an item
+//! of them is small.
 
 use super::{Kept, Pass, decide};
 use crate::catalog::Access;
@@ -82,7 +82,6 @@ fn must_keep(plan: &Plan, pass: &Pass, classes: &[usize]) -> BTreeMap<NodeId, &'
             Kind::Source(i) if classes.iter().any(|&c| plan.graph.source(*i, c).access == Access::Whole) => {
                 Some("its format can only be decoded whole")
             }
-            Kind::Map(m) if m.block_dependent() => Some("its elements depend on the block they were computed in"),
             Kind::Map(_) | Kind::Join(_) if !plan.settings.fuse => Some("fusing is switched off"),
             _ if pass.exports.contains(&id) => Some("another pass reads it"),
             _ => None,
