@@ -78,7 +78,7 @@ fn cases() -> Vec<Case> {
         case(json!({"size": [3, 1, 3], "percentile": 30}), "tzcyx", DType::UInt64, Content::Noise),
         case(json!({"size": [11, 9], "percentile": 30}), "yxc", DType::UInt8, Content::Noise),
         case(json!({"size": [5, 5, 4], "percentile": 30}), "zyx", DType::Int8, Content::Noise),
-        case(json!({"size": [9, 10], "percentile": 30}), "cyx", DType::Bool, Content::Mask(0.5)),
+        case(json!({"size": [9, 10], "percentile": 30}), "cyx", DType::Bool, Content::Mask(0.7)),
         case(
             json!({"footprint": [[0, 1, 0], [1, 1, 1], [0, 1, 0]], "percentile": 30}),
             "yx",

@@ -233,7 +233,7 @@ fn cases() -> Vec<Case> {
         Case::new(with, vec![Input::new(axes, dtype).content(content)]).expecting(reference)
     };
     vec![
-        case(json!({"size": 5, "method": "mean"}), "yx", DType::Float64, Content::Noise),
+        case(json!({"size": 5, "method": "mean", "offset": 0.25}), "yx", DType::Float64, Content::Noise),
         case(json!({"size": [3, 5], "method": "mean", "offset": 10.5}), "yxc", DType::UInt8, Content::Noise),
         case(json!({"size": 7}), "yx", DType::UInt8, Content::Noise),
         case(json!({"size": 3, "sigma": 0.8, "offset": -3}), "zyx", DType::Int16, Content::Noise),
