@@ -1,4 +1,4 @@
-"""CPU time of scipy.ndimage's filters; `bench_kernels.rs` runs it.
+"""CPU time of scipy.ndimage's filters; `bench_filters.rs` runs it.
 
 Reads lines of [op, parameters, axes, dtype] as JSON, prints nanoseconds of CPU time an element, one line each.
 """

@@ -118,9 +118,26 @@ fn lanes<S: Keyed<Key = K>, D: Keyed<Key = K>, K: Ord + Copy + Default, const MA
         // The last run overlaps the one before; it computes the same values again.
         return run::<S, D, K, MAX, N>(&mut dst[n - N..], &src[n - N..], step, taps);
     }
-    for at in whole..n {
-        run::<S, D, K, MAX, 1>(&mut dst[at..=at], &src[at..], step, taps);
+    if whole < n {
+        part::<S, D, K, MAX, N>(dst, src, step, taps);
     }
+}
+
+/// The same for fewer than `N` results.
+#[inline(always)]
+fn part<S: Keyed<Key = K>, D: Keyed<Key = K>, K: Ord + Copy + Default, const MAX: bool, const N: usize>(
+    dst: &mut [D],
+    src: &[S],
+    step: usize,
+    taps: usize,
+) {
+    let (mut found, n) = ([K::default(); N], dst.len());
+    let found = &mut found[..n];
+    found.iter_mut().zip(src).for_each(|(f, s)| *f = s.key());
+    for k in 1..taps {
+        found.iter_mut().zip(&src[k * step..][..n]).for_each(|(f, s)| *f = better::<K, MAX>(*f, s.key()));
+    }
+    dst.iter_mut().zip(found).for_each(|(d, k)| *d = D::of_key(*k));
 }
 
 #[inline(always)]

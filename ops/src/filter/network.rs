@@ -22,30 +22,26 @@ pub(crate) struct Network {
     gates: Vec<Gate>,
 }
 
-/// Marks a result that nothing asks for.
-const NOWHERE: u32 = u32::MAX;
+/// Which of the minimum and the maximum of two values are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Both.
+    Both,
+    /// The minimum.
+    Min,
+    /// The maximum.
+    Max,
+}
 
 /// A minimum and a maximum of the same two values, either of which may be left out.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Step {
+    /// Which are asked for.
+    pub(crate) kind: Kind,
     /// The values: inputs, or beyond their number slots.
     pub(crate) from: [u32; 2],
-    /// The slots of the minimum and of the maximum.
-    to: [u32; 2],
-}
-
-impl Step {
-    /// The slot that the minimum goes to.
-    #[inline(always)]
-    pub(crate) fn min(&self) -> Option<usize> {
-        (self.to[0] != NOWHERE).then_some(self.to[0] as usize)
-    }
-
-    /// The slot that the maximum goes to.
-    #[inline(always)]
-    pub(crate) fn max(&self) -> Option<usize> {
-        (self.to[1] != NOWHERE).then_some(self.to[1] as usize)
-    }
+    /// The slots of the minimum and of the maximum; the last slot stands for the one that is left out.
+    pub(crate) to: [u32; 2],
 }
 
 /// A network whose values have places.
@@ -53,7 +49,7 @@ impl Step {
 pub(crate) struct Program {
     /// Number of inputs.
     pub(crate) inputs: usize,
-    /// Values held at once besides the inputs.
+    /// Values held at once besides the inputs, and one more for what is left out.
     pub(crate) slots: usize,
     /// What is computed, in order.
     pub(crate) steps: Vec<Step>,
@@ -185,7 +181,7 @@ impl Network {
             let paired = self.gates.get(i + 1).is_some_and(|g| (g.a, g.b) == (first.a, first.b));
             let both = i..(if paired { i + 2 } else { i + 1 });
             i = both.end;
-            let mut to = [NOWHERE; 2];
+            let mut to = [u32::MAX; 2];
             for g in both.clone().filter(|&g| asked[g]) {
                 let slot = free.pop().unwrap_or_else(|| {
                     slots += 1;
@@ -194,17 +190,21 @@ impl Network {
                 to[usize::from(self.gates[g].max)] = slot;
                 place[self.inputs as usize + g] = self.inputs + slot;
             }
-            if to == [NOWHERE; 2] {
-                continue;
-            }
+            let kind = match to.map(|t| t == u32::MAX) {
+                [true, true] => continue,
+                [false, false] => Kind::Both,
+                [_, true] => Kind::Min,
+                [true, _] => Kind::Max,
+            };
             let ends = |w: Wire| both.contains(&last[w as usize]) && w >= self.inputs;
-            steps.push(Step { from: [place[first.a as usize], place[first.b as usize]], to });
+            steps.push(Step { kind, from: [place[first.a as usize], place[first.b as usize]], to });
             for w in [first.a, first.b].into_iter().filter(|&w| ends(w)) {
                 free.push(place[w as usize] - self.inputs);
             }
         }
         let outputs = outputs.iter().map(|&w| place[w as usize]).collect();
-        Program { inputs: self.inputs as usize, slots: slots as usize, steps, outputs }
+        steps.iter_mut().flat_map(|s| &mut s.to).for_each(|t| *t = (*t).min(slots));
+        Program { inputs: self.inputs as usize, slots: slots as usize + 1, steps, outputs }
     }
 }
 
@@ -239,8 +239,12 @@ mod tests {
         };
         for s in &p.steps {
             let (a, b) = (at(&slots, s.from[0]), at(&slots, s.from[1]));
-            s.min().into_iter().for_each(|i| slots[i] = a.min(b));
-            s.max().into_iter().for_each(|i| slots[i] = a.max(b));
+            if s.kind != Kind::Max {
+                slots[s.to[0] as usize] = a.min(b);
+            }
+            if s.kind != Kind::Min {
+                slots[s.to[1] as usize] = a.max(b);
+            }
         }
         p.outputs.iter().map(|&w| at(&slots, w)).collect()
     }
@@ -279,12 +283,55 @@ mod tests {
 
     #[test]
     fn what_is_not_asked_for_is_left_out() {
-        let gates =
-            |p: &Program| p.steps.iter().map(|s| s.min().iter().count() + s.max().iter().count()).sum::<usize>();
+        let gates = |p: &Program| p.steps.iter().map(|s| if s.kind == Kind::Both { 2 } else { 1 }).sum::<usize>();
         // Of three sorted triples: two for the largest minimum, two for the smallest maximum, four for each of two medians.
         assert!(gates(&selecting(3, 3, 4)) <= 16, "{}", gates(&selecting(3, 3, 4)));
         assert!(gates(&selecting(3, 9, 13)) <= 80, "{}", gates(&selecting(3, 9, 13)));
         assert!(gates(&selecting(3, 9, 0)) <= 2);
         assert!(sorting(9).steps.len() <= 27);
+    }
+
+    /// A network as a function of Rust.
+    fn source(net: &Network, outputs: &[Wire], doc: &str, name: &str) -> String {
+        let asked = net.asked(outputs);
+        let wire = |w: Wire| if w < net.inputs { format!("v[{w}]") } else { format!("w{}", w - net.inputs) };
+        let n = net.inputs;
+        let (result, found) = match outputs {
+            [one] => ("K".to_owned(), wire(*one)),
+            all => (format!("[K; {n}]"), format!("[{}]", all.iter().map(|&w| wire(w)).collect::<Vec<_>>().join(", "))),
+        };
+        let mut text = format!("/// {doc}\n#[inline(always)]\n");
+        text += &format!("pub(super) fn {name}<K: Ord + Copy>(v: [K; {n}]) -> {result} {{\n");
+        for (i, g) in net.gates.iter().enumerate().filter(|(i, _)| asked[*i]) {
+            let call = if g.max { "max" } else { "min" };
+            text += &format!("    let w{i} = {}.{call}({});\n", wire(g.a), wire(g.b));
+        }
+        text + &format!("    {found}\n}}\n")
+    }
+
+    /// `UPDATE=1 cargo test -p ops --lib small_networks` writes the file anew.
+    #[test]
+    fn small_networks_are_those_of_this_module() {
+        let mut text = String::from(
+            "//! Networks of the windows that are used most, as code: their values stay in registers.\n\
+             //!\n\
+             //! Written by a test of `network`.\n",
+        );
+        for n in [3, 5, 9] {
+            let mut net = Network::new(n);
+            let sorted = net.sort(&inputs(n));
+            text += &format!("\n{}", source(&net, &sorted, &format!("Sorts {n} values."), &format!("sort_{n}")));
+        }
+        for (lists, n) in [(3, 3), (5, 5), (3, 9)] {
+            let mut net = Network::new(lists * n);
+            let found = net.select(inputs(lists * n).chunks(n).map(<[Wire]>::to_vec).collect(), lists * n / 2);
+            let doc = format!("The median of {lists} sorted lists of {n} values.");
+            text += &format!("\n{}", source(&net, &[found], &doc, &format!("median_of_{lists}_by_{n}")));
+        }
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/src/filter/small_networks.rs");
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(file, &text).unwrap();
+        }
+        assert!(std::fs::read_to_string(file).unwrap_or_default() == text, "{file} is not what `network` makes");
     }
 }

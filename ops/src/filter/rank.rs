@@ -7,9 +7,11 @@
 
 use super::histogram;
 use super::key::Keyed;
+use super::lanes::{Room, columns, direct, medians, merged, run, sorts};
 use super::network::{Program, selecting, sorting};
+use super::small_networks as code;
 use super::window::Window;
-use ops_core::{Block, DType, Pool, Region, simd::vectorize};
+use ops_core::{Block, DType, Pool, Region, simd::vectorize, with_dtype};
 
 /// Largest window that a network is made for.
 const NETWORK: usize = 512;
@@ -24,10 +26,29 @@ enum Way {
     Direct(Program),
     /// A program that sorts a column, and one over the sorted columns of a window.
     Columns(Program, Program),
+    /// The same as code: medians of 3 x 3, 5 x 5 and 3 x 3 x 3.
+    Small(Small),
     /// Histograms.
     Counts,
     /// Selection.
     Gather,
+}
+
+/// A window whose network is code: columns of so many elements.
+#[derive(Clone, Copy)]
+enum Small {
+    Three,
+    Five,
+    Nine,
+}
+
+fn small(width: usize, column: usize, rank: usize) -> Option<Small> {
+    match (width, column, rank) {
+        (3, 3, 4) => Some(Small::Three),
+        (5, 5, 12) => Some(Small::Five),
+        (3, 9, 13) => Some(Small::Nine),
+        _ => None,
+    }
 }
 
 fn way(window: &Window, last: usize, rank: usize, dtype: DType) -> Way {
@@ -38,6 +59,8 @@ fn way(window: &Window, last: usize, rank: usize, dtype: DType) -> Way {
         Way::Counts
     } else if n > NETWORK {
         Way::Gather
+    } else if let Some(small) = small(width, column, rank).filter(|_| plain) {
+        Way::Small(small)
     } else if plain {
         Way::Columns(sorting(column), selecting(width, column, rank))
     } else {
@@ -98,19 +121,16 @@ impl Layout {
     }
 
     /// Elements between sorted columns of neighbouring ranks.
-    fn pitch(&self, lanes: usize) -> usize {
-        self.strip() + (self.width - 1) * self.inner + lanes
+    fn pitch(&self) -> usize {
+        self.strip() + (self.width - 1) * self.inner
     }
 }
 
-/// Elements that a program computes at once, by their size.
-const fn lanes(size: usize) -> usize {
-    match size {
-        1 => 64,
-        2 => 64,
-        4 => 32,
-        _ => 16,
-    }
+/// Elements of the inputs and of the slots of programs, and of a run.
+fn room(programs: &[&Program], loaded: usize, size: usize) -> (usize, usize, usize) {
+    let slots = programs.iter().map(|p| p.slots).max().unwrap_or(0);
+    let width = run(slots + loaded, size);
+    (loaded * width, slots * width, width)
 }
 
 /// Bytes of scratch that [`filter`] takes.
@@ -118,13 +138,16 @@ pub(crate) fn scratch_bytes(window: &Window, last: usize, rank: usize, dtype: DT
     let (n, size) = (window.count(), dtype.size());
     let after = window.after();
     let layout = Layout::new(window, last, &out.grow(&window.before, &after), out);
-    let lanes = lanes(size);
     let bytes = |elements: usize| Pool::rounded((elements * size) as u64);
+    let room = |programs: &[&Program], loaded| {
+        let (inputs, slots, _) = room(programs, loaded, size);
+        bytes(inputs) + bytes(slots)
+    };
+    let sorted = bytes(layout.columns.len() * layout.pitch());
     match way(window, last, rank, dtype) {
-        Way::Direct(p) => bytes(p.slots * lanes),
-        Way::Columns(sort, select) => {
-            bytes(sort.slots.max(select.slots) * lanes) + bytes(layout.columns.len() * layout.pitch(lanes))
-        }
+        Way::Direct(p) => room(&[&p], n),
+        Way::Columns(sort, select) => room(&[&sort, &select], layout.columns.len()) + sorted,
+        Way::Small(_) => sorted,
         Way::Counts => histogram::scratch_bytes(&layout),
         Way::Gather => bytes(n),
     }
@@ -135,33 +158,10 @@ pub(crate) fn filter(window: &Window, last: usize, rank: usize, src: &Block, out
     if out.region().is_empty() {
         return;
     }
-    macro_rules! of {
-        ($t:ty) => {
-            ranked::<$t, { lanes(size_of::<$t>()) }>(window, last, rank, src, out, pool)
-        };
-    }
-    match src.dtype() {
-        DType::Bool | DType::UInt8 => of!(u8),
-        DType::UInt16 => of!(u16),
-        DType::UInt32 => of!(u32),
-        DType::UInt64 => of!(u64),
-        DType::Int8 => of!(i8),
-        DType::Int16 => of!(i16),
-        DType::Int32 => of!(i32),
-        DType::Int64 => of!(i64),
-        DType::Float32 => of!(f32),
-        DType::Float64 => of!(f64),
-    }
+    with_dtype!(src.dtype(), T => ranked::<T>(window, last, rank, src, out, pool));
 }
 
-fn ranked<T: Keyed, const N: usize>(
-    window: &Window,
-    last: usize,
-    rank: usize,
-    src: &Block,
-    out: &mut Block,
-    pool: &Pool,
-) {
+fn ranked<T: Keyed>(window: &Window, last: usize, rank: usize, src: &Block, out: &mut Block, pool: &Pool) {
     let layout = Layout::new(window, last, src.region(), out.region());
     let way = way(window, last, rank, src.dtype());
     let (src, dst) = (src.as_slice::<T>(), out.as_mut_slice::<T>());
@@ -171,172 +171,91 @@ fn ranked<T: Keyed, const N: usize>(
         Way::Gather => gathered(&layout, &layout.all(members), rank, src, dst, pool),
         Way::Direct(program) => {
             let offsets = layout.all(members);
-            let mut slots = pool.take::<T::Key>(program.slots * N);
-            let slots = slots.as_chunks_mut::<N>().0;
+            let (inputs, slots, width) = room(&[&program], offsets.len(), size_of::<T>());
+            let (mut inputs, mut slots) = (pool.take(inputs), pool.take(slots));
+            let mut room = Room { inputs: &mut inputs, slots: &mut slots, width };
             for (r, dst) in dst.chunks_exact_mut(layout.row).enumerate() {
                 let src = &src[layout.base(r)..];
                 vectorize(
                     #[inline(always)]
-                    || direct::<T, N>(&program, &offsets, src, dst, slots),
+                    || direct::<T>(&program, &offsets, src, dst, &mut room),
                 );
             }
         }
         Way::Columns(sort, select) => {
-            let mut slots = pool.take::<T::Key>(sort.slots.max(select.slots) * N);
-            let slots = slots.as_chunks_mut::<N>().0;
-            let pitch = layout.pitch(N);
-            let mut sorted = pool.take::<T::Key>(layout.columns.len() * pitch);
-            for (r, dst) in dst.chunks_exact_mut(layout.row).enumerate() {
-                let base = layout.base(r);
-                for (s, dst) in dst.chunks_mut(layout.strip()).enumerate() {
-                    let src = &src[base + s * layout.strip()..];
-                    let wide = dst.len() + (layout.width - 1) * layout.inner;
-                    vectorize(
-                        #[inline(always)]
-                        || {
-                            columns::<T, N>(&sort, &layout.columns, src, &mut sorted, (pitch, wide), slots);
-                            merged::<T, N>(&select, &layout, &sorted, pitch, dst, slots);
-                        },
-                    );
-                }
-            }
-        }
-    }
-}
-
-/// Runs a program on `N` windows at once.
-#[inline(always)]
-fn execute<K: Ord + Copy, const N: usize>(p: &Program, slots: &mut [[K; N]], input: impl Fn(usize) -> [K; N]) {
-    for step in &p.steps {
-        let [a, b] = step.from.map(|w| value(p, w, slots, &input));
-        if let Some(to) = step.min() {
-            slots[to] = std::array::from_fn(|l| a[l].min(b[l]));
-        }
-        if let Some(to) = step.max() {
-            slots[to] = std::array::from_fn(|l| a[l].max(b[l]));
-        }
-    }
-}
-
-#[inline(always)]
-fn value<K: Copy, const N: usize>(
-    p: &Program,
-    wire: u32,
-    slots: &[[K; N]],
-    input: &impl Fn(usize) -> [K; N],
-) -> [K; N] {
-    let wire = wire as usize;
-    if wire < p.inputs { input(wire) } else { slots[wire - p.inputs] }
-}
-
-#[inline(always)]
-fn keys<T: Keyed, const N: usize>(src: &[T]) -> [T::Key; N] {
-    let src = &src[..N];
-    std::array::from_fn(|l| src[l].key())
-}
-
-/// The first of `N` elements at once (true) and of single ones that together are `n`; the last `N` overlap those before.
-#[inline(always)]
-fn cover<const N: usize>(n: usize) -> impl Iterator<Item = (usize, bool)> {
-    let singles = if n < N { n } else { 0 };
-    (0..n / N)
-        .map(|i| (i * N, true))
-        .chain((n >= N && !n.is_multiple_of(N)).then(|| (n - N, true)))
-        .chain((0..singles).map(|i| (i, false)))
-}
-
-#[inline(always)]
-fn direct<T: Keyed, const N: usize>(
-    p: &Program,
-    offsets: &[usize],
-    src: &[T],
-    dst: &mut [T],
-    slots: &mut [[T::Key; N]],
-) {
-    for (at, many) in cover::<N>(dst.len()) {
-        if many {
-            window::<T, N>(p, offsets, &src[at..], &mut dst[at..], slots);
-        } else {
-            window::<T, 1>(p, offsets, &src[at..], &mut dst[at..], slots.as_flattened_mut().as_chunks_mut().0);
-        }
-    }
-}
-
-/// Finds the rank in the first `N` windows.
-#[inline(always)]
-fn window<T: Keyed, const N: usize>(
-    p: &Program,
-    offsets: &[usize],
-    src: &[T],
-    dst: &mut [T],
-    slots: &mut [[T::Key; N]],
-) {
-    let input = |i: usize| keys::<T, N>(&src[offsets[i]..]);
-    execute(p, slots, input);
-    let v = value(p, p.outputs[0], slots, &input);
-    dst[..N].iter_mut().zip(v).for_each(|(d, k)| *d = T::of_key(k));
-}
-
-/// Sorts the columns of a strip: element `k` of each column goes to row `k` of `sorted`.
-#[inline(always)]
-fn columns<T: Keyed, const N: usize>(
-    p: &Program,
-    offsets: &[usize],
-    src: &[T],
-    sorted: &mut [T::Key],
-    (pitch, wide): (usize, usize),
-    slots: &mut [[T::Key; N]],
-) {
-    for (at, many) in cover::<N>(wide) {
-        if many {
-            column::<T, N>(p, offsets, &src[at..], &mut sorted[at..], pitch, slots);
-        } else {
-            column::<T, 1>(
-                p,
-                offsets,
-                &src[at..],
-                &mut sorted[at..],
-                pitch,
-                slots.as_flattened_mut().as_chunks_mut().0,
+            let (inputs, slots, width) = room(&[&sort, &select], layout.columns.len(), size_of::<T>());
+            let (mut inputs, mut slots) = (pool.take(inputs), pool.take(slots));
+            let mut room = Room { inputs: &mut inputs, slots: &mut slots, width };
+            strips(
+                &layout,
+                src,
+                dst,
+                pool,
+                #[inline(always)]
+                |src, sorted, size, dst| {
+                    columns(&sort, &layout.columns, src, sorted, size, &mut room);
+                    merged(&select, &layout, sorted, size.0, dst, &mut room);
+                },
             );
         }
+        Way::Small(Small::Three) => strips(
+            &layout,
+            src,
+            dst,
+            pool,
+            #[inline(always)]
+            |src, sorted, size, dst| {
+                sorts(code::sort_3, &layout.columns, src, sorted, size);
+                medians(code::median_of_3_by_3, &layout, sorted, size.0, dst);
+            },
+        ),
+        Way::Small(Small::Five) => strips(
+            &layout,
+            src,
+            dst,
+            pool,
+            #[inline(always)]
+            |src, sorted, size, dst| {
+                sorts(code::sort_5, &layout.columns, src, sorted, size);
+                medians(code::median_of_5_by_5, &layout, sorted, size.0, dst);
+            },
+        ),
+        Way::Small(Small::Nine) => strips(
+            &layout,
+            src,
+            dst,
+            pool,
+            #[inline(always)]
+            |src, sorted, size, dst| {
+                sorts(code::sort_9, &layout.columns, src, sorted, size);
+                medians(code::median_of_3_by_9, &layout, sorted, size.0, dst);
+            },
+        ),
     }
 }
 
-/// Sorts the first `N` columns.
+/// Calls `f` for each strip of each row: with the first windows of the extended block, room for sorted columns, the
+/// elements between their ranks and their number, and the output.
 #[inline(always)]
-fn column<T: Keyed, const N: usize>(
-    p: &Program,
-    offsets: &[usize],
-    src: &[T],
-    sorted: &mut [T::Key],
-    pitch: usize,
-    slots: &mut [[T::Key; N]],
-) {
-    let input = |i: usize| keys::<T, N>(&src[offsets[i]..]);
-    execute(p, slots, input);
-    for (k, &w) in p.outputs.iter().enumerate() {
-        sorted[k * pitch..][..N].copy_from_slice(&value(p, w, slots, &input));
-    }
-}
-
-/// Finds the rank among the sorted columns of each window of a strip.
-#[inline(always)]
-fn merged<T: Keyed, const N: usize>(
-    p: &Program,
+fn strips<T: Keyed>(
     layout: &Layout,
-    sorted: &[T::Key],
-    pitch: usize,
+    src: &[T],
     dst: &mut [T],
-    slots: &mut [[T::Key; N]],
+    pool: &Pool,
+    mut f: impl FnMut(&[T], &mut [T::Key], (usize, usize), &mut [T]),
 ) {
-    let ranks = layout.columns.len();
-    for (s, dst) in dst.chunks_mut(N).enumerate() {
-        // Behind the last column lie unspecified keys: what becomes of them is not stored.
-        let input = |i: usize| keys::<T::Key, N>(&sorted[i % ranks * pitch + i / ranks * layout.inner + s * N..]);
-        execute(p, slots, input);
-        let v = value(p, p.outputs[0], slots, &input);
-        dst.iter_mut().zip(v).for_each(|(d, k)| *d = T::of_key(k));
+    let pitch = layout.pitch();
+    let mut sorted = pool.take::<T::Key>(layout.columns.len() * pitch);
+    for (r, dst) in dst.chunks_exact_mut(layout.row).enumerate() {
+        let base = layout.base(r);
+        for (s, dst) in dst.chunks_mut(layout.strip()).enumerate() {
+            let src = &src[base + s * layout.strip()..];
+            let wide = dst.len() + (layout.width - 1) * layout.inner;
+            vectorize(
+                #[inline(always)]
+                || f(src, &mut sorted, (pitch, wide), dst),
+            );
+        }
     }
 }
 

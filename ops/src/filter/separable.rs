@@ -1,16 +1,23 @@
 //! Separable filters: one pass per axis, streamed so that intermediates stay in the cache.
 //!
-//! The first axis is weighed into one slab (everything behind that axis) at a time, the next into one slab of that slab,
-//! and the last spatial axis straight into the output: an image needs one row of scratch, a volume one plane and one
-//! row. The order of operations is that of `scipy.ndimage.correlate1d` for symmetric and antisymmetric weights: the
-//! centre first, then the pairs from the outermost inwards, each pair added (subtracted) before it is weighed. Sums of
-//! equal weights go from the first element to the last, one window at a time and never running along a line.
+//! The first axis is weighed into a few slabs (a slab is everything behind that axis) at a time, the next into a few
+//! slabs of each slab, and the last spatial axis straight into the output. Slabs are weighed in strips of columns: a
+//! strip of all rows that its results need is converted to float64 once, into a tile that stays in the nearest cache
+//! while each of its rows is read for every weight. The order of operations is that of `scipy.ndimage.correlate1d` for
+//! symmetric and antisymmetric weights: the centre first, then the pairs from the outermost inwards, each pair added
+//! (subtracted) before it is weighed. Sums of equal weights go from the first element to the last, one window at a time
+//! and never running along a line.
 
 use crate::elementwise::{Store, wrapped};
 use ops_core::{Element, Pool, pool::Scratch, simd::vectorize};
 
 /// Results computed at once: eight registers of 256 bits.
 const LANES: usize = 32;
+/// Slabs weighed at once: as many as fit these bytes, within these limits. More make the rows that a tile shares with
+/// the next count less; beyond a second-level cache that gains nothing.
+const SLABS_BYTES: usize = 256 << 10;
+const FEWEST_SLABS: usize = 4;
+const MOST_SLABS: usize = 32;
 
 /// What is computed along one axis.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,16 +63,30 @@ fn strides(passes: &[Pass<'_>], inner: usize) -> Vec<usize> {
     s
 }
 
-/// Elements of each slab of scratch: one for every axis but the last that has more than one tap.
-fn slabs(passes: &[Pass<'_>], inner: usize) -> Vec<usize> {
+/// Slabs of `stride` elements that are weighed at once along an axis.
+fn slabs(pass: &Pass<'_>, stride: usize) -> usize {
+    (SLABS_BYTES / 8 / stride.max(1)).clamp(FEWEST_SLABS, MOST_SLABS).min(pass.extent)
+}
+
+/// Elements of each buffer of scratch: the tile, then the slabs of every axis but the last that has more than one tap. Nothing
+/// where there is no such axis.
+fn buffers(passes: &[Pass<'_>], inner: usize) -> Vec<usize> {
+    let (mut sizes, mut tile) = (Vec::new(), 0);
     let last = passes.len().saturating_sub(1);
-    let taps = passes.iter().map(|p| p.kernel.taps());
-    taps.zip(strides(passes, inner)).take(last).filter(|(t, _)| *t > 1).map(|(_, s)| s).collect()
+    for (pass, stride) in passes.iter().zip(strides(passes, inner)).take(last).filter(|(p, _)| p.kernel.taps() > 1) {
+        let slabs = slabs(pass, stride);
+        tile = tile.max((slabs + pass.kernel.taps() - 1) * LANES);
+        sizes.push(slabs * stride);
+    }
+    if !sizes.is_empty() {
+        sizes.insert(0, tile);
+    }
+    sizes
 }
 
 /// Bytes of scratch that [`filter`] takes.
 pub(crate) fn scratch_bytes(passes: &[Pass<'_>], inner: usize) -> u64 {
-    slabs(passes, inner).into_iter().map(|s| Pool::rounded(8 * s as u64)).sum()
+    buffers(passes, inner).into_iter().map(|s| Pool::rounded(8 * s as u64)).sum()
 }
 
 /// How a sum becomes an element of the result.
@@ -94,10 +115,14 @@ pub(crate) fn filter<T: Element, U: Element>(
     finish: Finish,
     pool: &Pool,
 ) {
-    let mut scratch: Vec<Scratch<f64>> = slabs(passes, inner).into_iter().map(|s| pool.take(s)).collect();
+    if dst.is_empty() {
+        return;
+    }
+    let mut scratch: Vec<Scratch<f64>> = buffers(passes, inner).into_iter().map(|s| pool.take(s)).collect();
     let strides = strides(passes, inner);
-    if !dst.is_empty() {
-        descend(passes, &strides, src, dst, finish, &mut scratch);
+    match scratch.split_first_mut() {
+        Some((tile, slabs)) => descend(passes, &strides, src, (dst, finish), slabs, tile),
+        None => descend(passes, &strides, src, (dst, finish), &mut [], &mut []),
     }
 }
 
@@ -105,24 +130,89 @@ fn descend<T: Element, U: Element>(
     passes: &[Pass<'_>],
     strides: &[usize],
     src: &[T],
-    dst: &mut [U],
-    finish: Finish,
+    (dst, finish): (&mut [U], Finish),
     scratch: &mut [Scratch<f64>],
+    tile: &mut [f64],
 ) {
     let (Some(pass), Some(&stride)) = (passes.first(), strides.first()) else { return };
     if passes.len() == 1 {
         return weigh(dst, src, stride, pass.kernel, finish);
     }
-    let slices = dst.chunks_exact_mut(dst.len() / pass.extent).enumerate();
+    let slice = dst.len() / pass.extent;
     if pass.kernel.taps() == 1 {
-        for (i, dst) in slices {
-            descend(&passes[1..], &strides[1..], &src[i * stride..(i + 1) * stride], dst, finish, scratch);
+        for (src, dst) in src.chunks_exact(stride).zip(dst.chunks_exact_mut(slice)) {
+            descend(&passes[1..], &strides[1..], src, (dst, finish), scratch, tile);
         }
-    } else if let Some((slab, rest)) = scratch.split_first_mut() {
-        for (i, dst) in slices {
-            weigh(&mut slab[..], &src[i * stride..], stride, pass.kernel, Store::Nearest.into());
-            descend::<f64, U>(&passes[1..], &strides[1..], slab, dst, finish, rest);
+    } else if let Some((slabs, rest)) = scratch.split_first_mut() {
+        let most = slabs.len() / stride;
+        for (i, dst) in dst.chunks_mut(most * slice).enumerate() {
+            let slabs = &mut slabs[..dst.len() / slice * stride];
+            weigh_slabs(slabs, &src[i * most * stride..], stride, pass.kernel, tile);
+            for (slab, dst) in slabs.chunks_exact(stride).zip(dst.chunks_exact_mut(slice)) {
+                descend::<f64, U>(&passes[1..], &strides[1..], slab, (dst, finish), rest, tile);
+            }
         }
+    }
+}
+
+/// [`weigh`] with a step of one slab, by strips of columns.
+fn weigh_slabs<T: Element>(slabs: &mut [f64], src: &[T], stride: usize, kernel: &Kernel, tile: &mut [f64]) {
+    if stride < LANES {
+        return weigh(slabs, src, stride, kernel, Store::Nearest.into());
+    }
+    let rows = slabs.len() / stride + kernel.taps() - 1;
+    vectorize(
+        #[inline(always)]
+        || match kernel {
+            Kernel::Even(w) => strips(
+                slabs,
+                src,
+                (stride, rows),
+                tile,
+                #[inline(always)]
+                |tile, at| run::<f64, LANES>(tile, at, LANES, w),
+            ),
+            Kernel::Odd(w) => strips(
+                slabs,
+                src,
+                (stride, rows),
+                tile,
+                #[inline(always)]
+                |tile, at| slope::<f64, LANES>(tile, at, LANES, w),
+            ),
+            Kernel::Ones(n) => strips(
+                slabs,
+                src,
+                (stride, rows),
+                tile,
+                #[inline(always)]
+                |tile, at| sum::<f64, LANES>(tile, at, LANES, *n),
+            ),
+        },
+    );
+}
+
+#[inline(always)]
+fn strips<T: Element>(
+    slabs: &mut [f64],
+    src: &[T],
+    (stride, rows): (usize, usize),
+    tile: &mut [f64],
+    weighed: impl Fn(&[f64], usize) -> [f64; LANES],
+) {
+    let mut at = 0;
+    loop {
+        for (to, from) in tile.chunks_exact_mut(LANES).zip(src.chunks_exact(stride)).take(rows) {
+            to.iter_mut().zip(&from[at..at + LANES]).for_each(|(t, s)| *t = s.to_f64());
+        }
+        for (y, slab) in slabs.chunks_exact_mut(stride).enumerate() {
+            slab[at..at + LANES].copy_from_slice(&weighed(tile, y * LANES));
+        }
+        if at + LANES == stride {
+            return;
+        }
+        // The last strip overlaps the one before; it computes the same values again.
+        at = (at + LANES).min(stride - LANES);
     }
 }
 
@@ -131,15 +221,27 @@ fn weigh<T: Element, U: Element>(dst: &mut [U], src: &[T], step: usize, kernel: 
     vectorize(
         #[inline(always)]
         || match kernel {
-            Kernel::Even(w) => {
-                lanes(dst, finish, |at| run::<T, LANES>(src, at, step, w), |at| run::<T, 1>(src, at, step, w))
-            }
-            Kernel::Odd(w) => {
-                lanes(dst, finish, |at| slope::<T, LANES>(src, at, step, w), |at| slope::<T, 1>(src, at, step, w))
-            }
-            Kernel::Ones(n) => {
-                lanes(dst, finish, |at| sum::<T, LANES>(src, at, step, *n), |at| sum::<T, 1>(src, at, step, *n))
-            }
+            Kernel::Even(w) => lanes(
+                dst,
+                finish,
+                #[inline(always)]
+                |at| run::<T, LANES>(src, at, step, w),
+                |at| run::<T, 1>(src, at, step, w),
+            ),
+            Kernel::Odd(w) => lanes(
+                dst,
+                finish,
+                #[inline(always)]
+                |at| slope::<T, LANES>(src, at, step, w),
+                |at| slope::<T, 1>(src, at, step, w),
+            ),
+            Kernel::Ones(n) => lanes(
+                dst,
+                finish,
+                #[inline(always)]
+                |at| sum::<T, LANES>(src, at, step, *n),
+                |at| sum::<T, 1>(src, at, step, *n),
+            ),
         },
     );
 }
