@@ -23,8 +23,8 @@ const LARGEST_RADIUS: f64 = 1e6;
 /// to even and saturated once, at the end). Weights are cut at `truncate` standard deviations: the radius is
 /// `int(truncate * sigma + 0.5)`; they sum to 1. 64-bit integers are read as float64.
 ///
-/// **Boundary.** As `boundary` says; the modes are scipy's. **Memory.** One row of scratch for an image, one plane and
-/// one row for a volume; a halo of the radius.
+/// **Boundary.** As `boundary` says; the modes are scipy's. **Memory.** Up to 32 rows of scratch for an image (256 KiB,
+/// or four rows where those are more), as many planes and rows for a volume; a halo of the radius.
 ///
 /// **Reference.** `scipy.ndimage.gaussian_filter(input, sigma, mode=boundary, truncate=truncate, output=float64)`: the
 /// same weights, axes and order of additions.

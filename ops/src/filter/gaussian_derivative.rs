@@ -20,8 +20,8 @@ const HIGHEST_ORDER: u32 = 8;
 /// to even and saturated once, at the end). The weights along an axis are those of `gaussian` times the polynomial by
 /// which the derivative differs from it; they are not normalised again. 64-bit integers are read as float64.
 ///
-/// **Boundary.** As `boundary` says; the modes are scipy's. **Memory.** As `gaussian`: one row of scratch for an image,
-/// one plane and one row for a volume; a halo of the radius `int(truncate * sigma + 0.5)`.
+/// **Boundary.** As `boundary` says; the modes are scipy's. **Memory.** The scratch of `gaussian`; a halo of the
+/// radius `int(truncate * sigma + 0.5)`.
 ///
 /// **Reference.** `scipy.ndimage.gaussian_filter(input, sigma, order, mode=boundary, truncate=truncate, output=float64)`.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]

@@ -206,8 +206,8 @@ pub(super) fn medians<T: Keyed, const S: usize>(
         let n = dst.len();
         let row = |i: usize| &sorted[i % ranks * pitch + i / ranks * layout.inner + s * RUN..][..n];
         let rows: [&[T::Key]; S] = std::array::from_fn(row);
-        for l in 0..n {
-            found[l] = median(std::array::from_fn(
+        for (l, found) in found[..n].iter_mut().enumerate() {
+            *found = median(std::array::from_fn(
                 #[inline(always)]
                 |i| rows[i][l],
             ));

@@ -12,12 +12,13 @@ use serde_json::{Value as Json, json};
 /// Replaces each element by a percentile of those in a window around it along the spatial axes.
 ///
 /// **Result.** Same shape, axes and dtype: an element of the window, exactly. The window is a box of `size`, or the ones of
-/// a `footprint`; its centre is element `size / 2` along each axis. Of
-/// `n` sorted elements that of index `int(n * percentile / 100)` is taken, the last for 100; nothing is interpolated.
-/// Negative zero sorts before zero, NaN after everything.
+/// a `footprint`; its centre is element `size / 2` along each axis. Of `n`
+/// sorted elements that of index `int(n * percentile / 100)` is taken, the last for 100; nothing is interpolated. -0
+/// sorts before +0, NaN after all.
 ///
-/// **Boundary.** As `boundary` says; the modes are scipy's. **Memory.** Scratch below 1 MiB for windows of up to 512
-/// elements, else of the size of a window; a halo of half the size.
+/// **Boundary.** As `boundary` says; the modes are scipy's. **Memory.** Up to 3 MiB of scratch for windows of up to
+/// 512 elements; 544 bytes for each column of a larger box and of 128 neighbours of 8 bits; else the size of a window.
+/// A halo of half the size.
 ///
 /// **Reference.** `scipy.ndimage.percentile_filter(input, percentile, size, footprint, mode=boundary)` on the spatial axes.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]

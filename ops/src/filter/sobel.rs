@@ -14,8 +14,9 @@ use serde_json::{Value as Json, json};
 /// to even and saturated once, at the end). The sums are not divided by anything, as scipy's are not. 64-bit integers are
 /// read as float64. The magnitude is the root of the sum of the squares of the derivatives along all spatial axes.
 ///
-/// **Boundary.** As `boundary` says; the modes are scipy's. **Memory.** One row of scratch for an image, one plane and one
-/// row for a volume; for the magnitude a float64 block for each axis. A halo of 1.
+/// **Boundary.** As `boundary` says; the modes are scipy's. **Memory.** Up to 32 rows of scratch for an image (256 KiB,
+/// or four rows where those are more), as many planes and rows for a volume; for the
+/// magnitude a float64 block for each axis. A halo of 1.
 ///
 /// **Reference.** `scipy.ndimage.sobel(input, axis, mode=boundary, output=float64)` on the spatial axes; with
 /// `compat: scipy` and integers of up to 16 bits `scipy.ndimage.sobel(input, axis, mode=boundary)`, whose results wrap

@@ -18,8 +18,8 @@ use serde_json::{Value as Json, json};
 /// rounding error runs along a line. 64-bit integers are read as float64. Where a size is even the window has one
 /// element more on the low side.
 ///
-/// **Boundary.** As `boundary` says; the modes are scipy's. **Memory.** One row of scratch for an image, one plane and one
-/// row for a volume; a halo of half the size.
+/// **Boundary.** As `boundary` says; the modes are scipy's. **Memory.** Up to 32 rows of scratch for an image (256 KiB,
+/// or four rows where those are more), as many planes and rows for a volume; a halo of half the size.
 ///
 /// **Reference.** `scipy.ndimage.uniform_filter(input, size, mode=boundary, output=float64)`; with `compat: scipy` and
 /// integers of up to 32 bits `scipy.ndimage.uniform_filter(input, size, mode=boundary)`, which cuts the fraction off
