@@ -140,6 +140,36 @@ pub(crate) fn binary(a: &Block, b: &Block, out: &mut Block, how: Store, f: impl 
     });
 }
 
+/// `out = last(step(step(first(a), b), c))` over any number of blocks, element by element.
+pub(crate) fn folded(
+    blocks: &[&Block],
+    out: &mut Block,
+    how: Store,
+    first: impl Fn(f64) -> f64,
+    step: impl Fn(f64, f64) -> f64,
+    last: impl Fn(f64) -> f64,
+) {
+    let (mut x, mut y) = ([0.0; RUN], [0.0; RUN]);
+    runs(out.region().volume() as usize, |at, n| {
+        for (i, block) in blocks.iter().enumerate() {
+            load_block(block, at, &mut y[..n]);
+            let pairs = x[..n].iter_mut().zip(&y[..n]);
+            vectorize(
+                #[inline(always)]
+                || match i {
+                    0 => pairs.for_each(|(x, y)| *x = first(*y)),
+                    _ => pairs.for_each(|(x, y)| *x = step(*x, *y)),
+                },
+            );
+        }
+        vectorize(
+            #[inline(always)]
+            || x[..n].iter_mut().for_each(|x| *x = last(*x)),
+        );
+        store_block(&x[..n], out, at, how);
+    });
+}
+
 fn compared<S: Element>(src: &[S], dst: &mut [u8], f: impl Fn(f64) -> bool) {
     vectorize(
         #[inline(always)]
@@ -150,4 +180,23 @@ fn compared<S: Element>(src: &[S], dst: &mut [u8], f: impl Fn(f64) -> bool) {
 /// `out = f(src)` for a `bool` output.
 pub(crate) fn mask(src: &Block, out: &mut Block, f: impl Fn(f64) -> bool) {
     with_dtype!(src.dtype(), S => compared::<S>(src.as_slice(), out.as_mut_slice(), f));
+}
+
+/// `out = f(a, b, c)` for a `bool` output.
+pub(crate) fn mask_of_three(blocks: [&Block; 3], out: &mut Block, f: impl Fn(f64, f64, f64) -> bool) {
+    let (mut x, mut y, mut z) = ([0.0; RUN], [0.0; RUN], [0.0; RUN]);
+    runs(out.region().volume() as usize, |at, n| {
+        for (block, buf) in blocks.into_iter().zip([&mut x, &mut y, &mut z]) {
+            load_block(block, at, &mut buf[..n]);
+        }
+        let dst = &mut out.as_mut_slice::<u8>()[at..at + n];
+        vectorize(
+            #[inline(always)]
+            || {
+                for (((d, x), y), z) in dst.iter_mut().zip(&x).zip(&y).zip(&z) {
+                    *d = u8::from(f(*x, *y, *z));
+                }
+            },
+        );
+    });
 }

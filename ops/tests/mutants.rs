@@ -5,8 +5,8 @@
 use ops_core::contract::{Array, Case, Check, Content, Expected, Input, Report, run};
 use ops_core::simd::{self, Path};
 use ops_core::{
-    ArrayMeta, Block, Boundary, DType, FinishCall, InputKind, InputSpec, Lowering, Map, MapCall, Need, Op, OpEntry,
-    OpError, Pool, Port, Ports, Reduce, ReduceCall, Region, Scope, Value, op::Needs,
+    ArrayMeta, Block, Boundary, DType, Element, FinishCall, InputKind, InputSpec, Lowering, Map, MapCall, Need, Op,
+    OpEntry, OpError, Pool, Port, Ports, Reduce, ReduceCall, Region, Scope, Value, op::Needs,
 };
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -64,6 +64,7 @@ const BLOCK_POSITION: u8 = 8;
 const THREAD: u8 = 9;
 const PATH: u8 = 10;
 const NO_SINGLE: u8 = 11;
+const RUNNING_SUM: u8 = 12;
 
 impl<const BUG: u8> Op for Smooth<BUG> {
     fn lower(&self, g: &mut Lowering, inputs: &[Port]) -> Result<Port, OpError> {
@@ -122,6 +123,13 @@ impl<const BUG: u8> Map for Smooth<BUG> {
                 BLOCK_POSITION => row[0] += region.lo[last] as f64,
                 THREAD if std::thread::current().name().is_none() => row[0] += 1.0,
                 PATH if simd::path() == Path::Scalar => row[0] *= 1.0 + f64::EPSILON,
+                RUNNING_SUM => {
+                    let mut sum: f64 = line[..5].iter().sum();
+                    for (i, d) in row.iter_mut().enumerate() {
+                        *d = sum / 5.0;
+                        sum += line.get(i + 5).map_or(0.0, |next| next - line[i]);
+                    }
+                }
                 NO_SINGLE if given == 5 && line[0] == line[4] => row[0] = line[given],
                 _ => (),
             }
@@ -184,6 +192,11 @@ fn scratch_read_before_it_is_written_is_caught() {
 fn a_result_that_depends_on_the_block_is_caught() {
     caught(&battery::<Smooth<BLOCK_POSITION>>(smooth_cases), Check::ChunkedEqualsWhole);
     caught(&battery::<Smooth<REMAINDER>>(smooth_cases), Check::ChunkedEqualsWhole);
+}
+
+#[test]
+fn a_sum_that_runs_along_a_line_is_caught() {
+    caught(&battery::<Smooth<RUNNING_SUM>>(smooth_cases), Check::ChunkedEqualsWhole);
 }
 
 #[test]
@@ -274,6 +287,71 @@ fn above_cases() -> Vec<Case> {
 fn at_least_instead_of_more_is_caught() {
     sound(&battery::<Above<0>>(above_cases));
     caught(&battery::<Above<1>>(above_cases), Check::Expected);
+}
+
+/// The least of three neighbours along the last axis, NaN after everything and -0 before +0.
+///
+/// Bug 1 compares floats, so that NaN and zeros of either sign stay where they come first. Bug 2 looks at the two
+/// elements after the centre and none before.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Least<const BUG: u8> {}
+
+impl<const BUG: u8> Op for Least<BUG> {
+    fn lower(&self, g: &mut Lowering, inputs: &[Port]) -> Result<Port, OpError> {
+        let a = g.array(inputs, 0)?;
+        Ok(Port::Array(g.map("least", self.clone(), &[a], &[])?))
+    }
+}
+
+impl<const BUG: u8> Map for Least<BUG> {
+    fn infer(&self, ports: &Ports) -> Result<ArrayMeta, OpError> {
+        Ok(ports.meta(0).clone())
+    }
+
+    fn needs(&self, _: &Ports, out: &Region) -> Needs {
+        let (mut region, last) = (out.clone(), out.rank() - 1);
+        region.lo[last] -= i64::from(BUG != 2);
+        region.hi[last] += if BUG == 2 { 2 } else { 1 };
+        [Need { input: 0, item: 0, region, boundary: Boundary::Reflect }].into_iter().collect()
+    }
+
+    fn apply(&self, call: &MapCall<'_>, out: &mut Block) -> Result<(), OpError> {
+        let (src, last) = (call.blocks[0], out.region().rank() - 1);
+        let (width, given) = (out.region().len(last) as usize, src.region().len(last) as usize);
+        for (row, line) in out.as_mut_slice::<f64>().chunks_mut(width).zip(src.as_slice::<f64>().chunks(given)) {
+            for (d, w) in row.iter_mut().zip(line.windows(3)) {
+                let less = |a: f64, b: f64| if BUG == 1 { a < b } else { a.order_key() < b.order_key() };
+                *d = w[1..].iter().fold(w[0], |least, &v| if less(v, least) { v } else { least });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn least_cases() -> Vec<Case> {
+    let naive = |_: &Json, inputs: &[Vec<Array>]| {
+        let a = &inputs[0][0];
+        let (data, n) = (a.to_f64(), a.meta.shape[1] as i64);
+        let least = |i: usize| {
+            let (row, x) = (i as i64 / n, i as i64 % n);
+            let at = |d: i64| data[(row * n + Boundary::Reflect.source(x + d, n).unwrap()) as usize];
+            (-1..2).map(at).min_by_key(|v| v.order_key()).unwrap()
+        };
+        Expected::Bytes(vec![(0..data.len()).flat_map(|i| least(i).to_ne_bytes()).collect()])
+    };
+    vec![Case::new(json!({}), vec![Input::new("yx", DType::Float64).content(Content::Special)]).expecting(naive)]
+}
+
+#[test]
+fn an_order_without_a_place_for_nan_is_caught() {
+    sound(&battery::<Least<0>>(least_cases));
+    caught(&battery::<Least<1>>(least_cases), Check::Expected);
+}
+
+#[test]
+fn a_window_beside_its_centre_is_caught() {
+    caught(&battery::<Least<2>>(least_cases), Check::Expected);
 }
 
 /// A sum, subtracted from every element.

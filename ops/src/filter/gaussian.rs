@@ -1,6 +1,9 @@
 //! `gaussian`: smoothing by a Gaussian.
 
-use super::separable::{self, Pass};
+use super::correlate::{self, Kernels};
+use super::params::{OutputDType, spatial, wrong_count};
+use super::separable::{self, Kernel};
+use crate::elementwise::Store;
 use ops_core::contract::{Array, Case, Content, Expected, Input};
 use ops_core::{
     ArrayMeta, Block, Boundary, DType, Element, Index, InputKind, InputSpec, Lowering, Map, MapCall, Need, Needs, Op,
@@ -46,46 +49,33 @@ pub struct Gaussian {
 /// One standard deviation, or one for each spatial axis.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(untagged)]
-enum Sigma {
+pub(crate) enum Sigma {
     /// The same along every spatial axis.
     All(#[schemars(range(min = 0.0))] f64),
     /// One for each spatial axis.
     Each(Vec<f64>),
 }
 
-/// What a filter's result is stored as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum OutputDType {
-    /// As computed.
-    #[default]
-    Float64,
-    /// Rounded and saturated to the dtype of the input.
-    Input,
-}
-
-fn four() -> f64 {
+pub(super) fn four() -> f64 {
     4.0
 }
 
 impl Gaussian {
+    /// A smoothing whose result is float64: a part of another op.
+    pub(crate) fn part(sigma: Sigma, boundary: Boundary, truncate: f64) -> Gaussian {
+        Gaussian { sigma, boundary, truncate, dtype: OutputDType::Float64 }
+    }
+
     /// The standard deviation along each axis of the array; `None` for axes that are not spatial.
-    fn sigmas(&self, meta: &ArrayMeta) -> Result<Vec<Option<f64>>, OpError> {
-        let spatial = meta.axes.spatial();
-        if spatial.is_empty() {
-            let help = "smooth an array that has a y or x axis, or name its axes where it is read";
-            return Err(OpError::input(0, "an array with a spatial axis (z, y, x)", meta, help));
-        }
+    pub(super) fn sigmas(&self, meta: &ArrayMeta) -> Result<Vec<Option<f64>>, OpError> {
+        let spatial = spatial(meta)?;
         if !(self.truncate.is_finite() && self.truncate >= 0.0) {
             return Err(OpError::param("truncate", "a finite number of at least 0", self.truncate));
         }
         let each = match &self.sigma {
             Sigma::All(s) => vec![*s; spatial.len()],
             Sigma::Each(v) if v.len() == spatial.len() => v.clone(),
-            Sigma::Each(v) => {
-                let expected = format!("one number, or {} of them (the input's axes are {})", spatial.len(), meta.axes);
-                return Err(OpError::param("sigma", expected, format!("{} numbers", v.len())));
-            }
+            Sigma::Each(v) => return Err(wrong_count("sigma", meta, v.len())),
         };
         for &s in &each {
             if !(s.is_finite() && s >= 0.0 && s * self.truncate < LARGEST_RADIUS) {
@@ -98,36 +88,36 @@ impl Gaussian {
         Ok(out)
     }
 
-    fn radius(&self, sigma: Option<f64>) -> i64 {
+    pub(super) fn radius(&self, sigma: Option<f64>) -> i64 {
         sigma.map_or(0, |s| (self.truncate * s + 0.5) as i64)
     }
 
-    /// The radius along each axis; nothing for an input that [`Map::infer`] refuses.
-    fn radii(&self, meta: &ArrayMeta) -> Index {
-        match self.sigmas(meta) {
-            Ok(v) => v.into_iter().map(|s| self.radius(s)).collect(),
-            Err(_) => smallvec![0; meta.rank()],
-        }
+    /// What stands beyond the edge of the array.
+    pub(super) fn boundary(&self) -> Boundary {
+        self.boundary
     }
 
-    /// The weights along each axis up to the last spatial one.
-    fn weights(&self, meta: &ArrayMeta) -> Result<Vec<Vec<f64>>, OpError> {
-        let last = meta.axes.spatial().last().map_or(0, |a| a + 1);
-        let sigmas = self.sigmas(meta)?.into_iter().take(last);
-        Ok(sigmas.map(|s| weights(s.unwrap_or(0.0), self.radius(s) as usize)).collect())
+    /// A rough cost of one element.
+    pub(super) fn nanos(&self) -> f32 {
+        let widest = match &self.sigma {
+            Sigma::All(s) => *s,
+            Sigma::Each(v) => v.iter().copied().fold(0.0, f64::max),
+        };
+        0.5 + 0.15 * (self.truncate * widest) as f32
     }
 }
 
-fn passes<'a>(weights: &'a [Vec<f64>], out: &Region) -> (Vec<Pass<'a>>, usize) {
-    let shape = out.shape();
-    let passes = weights.iter().zip(&shape).map(|(w, &n)| Pass { extent: n, weights: w }).collect();
-    (passes, shape[weights.len()..].iter().product())
+impl Kernels for Gaussian {
+    fn kernels(&self, meta: &ArrayMeta) -> Result<Vec<Kernel>, OpError> {
+        let kernel = |s| Kernel::Even(weights(s, self.radius(Some(s)) as usize));
+        Ok(self.sigmas(meta)?.into_iter().map(|s| s.map_or_else(Kernel::identity, kernel)).collect())
+    }
 }
 
 /// Half of the weights: of the centre, then of each distance up to the radius.
 ///
 /// scipy's `_gaussian_kernel1d`, its sum in numpy's order; the exponential is that of the crate `libm` on every host.
-fn weights(sigma: f64, radius: usize) -> Vec<f64> {
+pub(super) fn weights(sigma: f64, radius: usize) -> Vec<f64> {
     if radius == 0 {
         return vec![1.0];
     }
@@ -175,34 +165,27 @@ impl Map for Gaussian {
     }
 
     fn needs(&self, ports: &Ports, out: &Region) -> Needs {
-        let r = self.radii(ports.meta(0));
+        // What `infer` refuses is never asked for.
+        let sigmas = self.sigmas(ports.meta(0)).unwrap_or_else(|_| vec![None; out.rank()]);
+        let r: Index = sigmas.into_iter().map(|s| self.radius(s)).collect();
         smallvec![Need { input: 0, item: 0, region: out.grow(&r, &r), boundary: self.boundary }]
     }
 
     fn apply(&self, call: &MapCall<'_>, out: &mut Block) -> Result<(), OpError> {
-        let weights = self.weights(call.ports.meta(0))?;
-        let (passes, inner) = passes(&weights, out.region());
-        let src = call.blocks[0];
-        with_dtype!(src.dtype(), T => match self.dtype {
-            OutputDType::Float64 => separable::filter::<T, f64>(&passes, inner, src.as_slice(), out.as_mut_slice(), call.pool),
-            OutputDType::Input => separable::filter::<T, T>(&passes, inner, src.as_slice(), out.as_mut_slice(), call.pool),
-        });
+        let meta = call.ports.meta(0);
+        correlate::apply(&self.kernels(meta)?, meta, Store::Nearest.into(), call, out);
         Ok(())
     }
 
     fn scratch_bytes(&self, ports: &Ports, out: &Region) -> u64 {
-        self.weights(ports.meta(0)).map_or(0, |w| {
-            let (passes, inner) = passes(&w, out);
+        self.kernels(ports.meta(0)).map_or(0, |kernels| {
+            let (passes, inner) = correlate::passes(&kernels, ports.meta(0), out);
             separable::scratch_bytes(&passes, inner)
         })
     }
 
     fn nanos_per_element(&self) -> f32 {
-        let widest = match &self.sigma {
-            Sigma::All(s) => *s,
-            Sigma::Each(v) => v.iter().copied().fold(0.0, f64::max),
-        };
-        0.5 + 0.15 * (self.truncate * widest) as f32
+        self.nanos()
     }
 }
 
@@ -237,36 +220,41 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// One axis after the other over the whole array, element by element.
 fn reference(with: &Json, inputs: &[Vec<Array>]) -> Expected {
     let Ok(op) = serde_json::from_value::<Gaussian>(with.clone()) else { return Expected::Refused };
-    let mut items = Vec::new();
-    for a in &inputs[0] {
-        let Ok(sigmas) = op.sigmas(&a.meta) else { return Expected::Refused };
-        let (mut v, strides) = (a.to_f64(), a.meta.region().strides());
-        for (axis, sigma) in sigmas.into_iter().enumerate().filter_map(|(i, s)| s.map(|s| (i, s))) {
-            let r = op.radius(Some(sigma));
+    if inputs[0].iter().any(|a| op.sigmas(&a.meta).is_err()) {
+        return Expected::Refused;
+    }
+    let item = |a: &Array| match op.dtype {
+        OutputDType::Float64 => op.naive(a).iter().flat_map(|x| x.to_ne_bytes()).collect(),
+        OutputDType::Input => with_dtype!(a.meta.dtype, T => {
+            let v: Vec<T> = op.naive(a).iter().map(|&x| T::from_f64(x)).collect();
+            bytemuck::cast_slice(&v).to_vec()
+        }),
+    };
+    Expected::Bytes(inputs[0].iter().map(item).collect())
+}
+
+impl Gaussian {
+    /// One axis after the other over the whole array, element by element.
+    pub(crate) fn naive(&self, a: &Array) -> Vec<f64> {
+        let strides = a.meta.region().strides();
+        let sigmas = self.sigmas(&a.meta).unwrap_or_default().into_iter().enumerate();
+        sigmas.filter_map(|(i, s)| s.map(|s| (i, s))).fold(a.to_f64(), |v, (axis, sigma)| {
+            let r = self.radius(Some(sigma));
             let w = weights(sigma, r as usize);
             let n = a.meta.shape[axis] as i64;
-            v = (0..v.len())
+            (0..v.len())
                 .map(|i| {
                     let at = (i / strides[axis]) as i64 % n;
                     let value = |k: i64| {
-                        let from = op.boundary.source(at + k, n);
+                        let from = self.boundary.source(at + k, n);
                         from.map_or(0.0, |s| v[(i as i64 + (s - at) * strides[axis] as i64) as usize])
                     };
                     let pairs = (1..=r).rev();
                     pairs.fold(value(0) * w[0], |sum, k| sum + (value(-k) + value(k)) * w[k as usize])
                 })
-                .collect();
-        }
-        items.push(match op.dtype {
-            OutputDType::Float64 => v.iter().flat_map(|x| x.to_ne_bytes()).collect(),
-            OutputDType::Input => with_dtype!(a.meta.dtype, T => {
-                let v: Vec<T> = v.iter().map(|&x| T::from_f64(x)).collect();
-                bytemuck::cast_slice(&v).to_vec()
-            }),
-        });
+                .collect()
+        })
     }
-    Expected::Bytes(items)
 }

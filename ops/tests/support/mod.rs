@@ -14,13 +14,22 @@ pub(crate) fn values(v: &Json) -> Vec<f64> {
     v.as_array().unwrap().iter().map(value).collect()
 }
 
-/// The array under `key` of a case: its `shape`, `dtype` and `values`, along the case's `axes`.
+/// Bytes from their hexadecimal digits.
+pub(crate) fn bytes(hex: &str) -> Vec<u8> {
+    (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect()
+}
+
+/// The array under `key` of a case: its `shape`, `dtype` and `values` (or the `hex` of its bytes), along the case's `axes`.
 pub(crate) fn array(case: &Json, key: &str) -> Array {
     let axes = Axes::parse(case["axes"].as_str().unwrap()).unwrap();
     let shape: Vec<u64> = values(&case["shape"]).into_iter().map(|n| n as u64).collect();
     let dtype: DType = serde_json::from_value(case[key]["dtype"].clone()).unwrap();
     let meta = ArrayMeta::new(&shape, dtype, axes);
     let mut block = Block::zeros(dtype, meta.region());
+    if let Some(hex) = case[key]["hex"].as_str() {
+        block.bytes_mut().copy_from_slice(&bytes(hex));
+        return Array { meta, block };
+    }
     let v = values(&case[key]["values"]);
     assert_eq!(v.len() as u64, meta.volume());
     with_dtype!(dtype, T => block.as_mut_slice::<T>().iter_mut().zip(v).for_each(|(d, v)| *d = T::from_f64(v)));
