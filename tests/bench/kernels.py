@@ -3,8 +3,8 @@
   python tests/bench/kernels.py --data DIR            the first image of DIR/bcss, made if it is not there
   python tests/bench/kernels.py --image FILE.png
 
-Builds the example `bench_kernels` and asks it for one run of a kernel at a time. Every round times each kernel once with
-each contender, in turn; what counts is the CPU time of the one thread that works (user and system), so that other load
+Builds the example `bench_kernels` and asks it for one run of a kernel at a time. Every round times each kernel a few times
+with each contender, in turn; what counts is the CPU time of the one thread that works (user and system), so that other load
 on the machine disturbs little. Prints nanoseconds per pixel: the least and the median of the rounds, and how many times as
 long as ours the peer's least is. It refuses when a result is not the peer's: bit by bit, gaussian within 1e-12.
 """
@@ -123,6 +123,8 @@ def main():
     p.add_argument("--image", help="one RGB image instead")
     p.add_argument("--program", help="the example, already built")
     p.add_argument("--rounds", type=int, default=9)
+    p.add_argument("--repeat", type=int, default=3, help="runs one after the other in each round: the later are warm")
+    p.add_argument("--dask-rounds", type=int, default=2, help="rounds that time dask-image too, which takes long")
     p.add_argument("--edge", type=int, default=256, help="extent of our blocks and dask's chunks")
     p.add_argument("--only", nargs="*", help="kernels to time")
     a = p.parse_args()
@@ -145,12 +147,12 @@ def main():
         kernels = {k: v for k, v in peers(rgb, a.edge).items() if not a.only or k in a.only}
         for kernel, (data, peer, _) in kernels.items():
             check(kernel, ours, peer(data))
-        for _ in range(a.rounds):
+        for turn in range(a.rounds):
             for kernel, (data, peer, dask_peer) in kernels.items():
                 row = times.setdefault(kernel, ([], [], []))
-                row[0].append(ours.nanos(kernel))
-                row[1].append(nanos(lambda: peer(data)))
-                if dask_peer:
+                row[0].extend(ours.nanos(kernel) for _ in range(a.repeat))
+                row[1].extend(nanos(lambda: peer(data)) for _ in range(a.repeat))
+                if dask_peer and turn < a.dask_rounds:
                     row[2].append(nanos(dask_peer))
     pixels = rgb.shape[0] * rgb.shape[1]
     shown = lambda t: f"{min(t) / pixels:.2f} ({sorted(t)[len(t) // 2] / pixels:.2f})" if t else "-"  # noqa: E731

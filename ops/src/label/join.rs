@@ -193,16 +193,20 @@ impl Joined {
             ops_core::simd::vectorize(
                 #[inline(always)]
                 || {
-                    for_rows(&common, |at| {
-                        let place = |r: &Region, strides: &[usize]| -> usize {
-                            (0..at.len()).map(|a| (at[a] - r.lo[a]) as usize * strides[a]).sum()
-                        };
-                        let start = place(region, &strides);
-                        let row = place(&part.region, &part_strides) / part.region.len(last) as usize;
-                        // Beyond the row lies what is written later only if no other part is.
-                        let end = if whole { out.len() } else { start + len };
-                        part.paint(row, (from, from + len), numbers, &mut out[start..end]);
-                    });
+                    for_rows(
+                        &common,
+                        #[inline(always)]
+                        |at| {
+                            let place = |r: &Region, strides: &[usize]| -> usize {
+                                (0..at.len()).map(|a| (at[a] - r.lo[a]) as usize * strides[a]).sum()
+                            };
+                            let start = place(region, &strides);
+                            let row = place(&part.region, &part_strides) / part.region.len(last) as usize;
+                            // Beyond the row lies what is written later only if no other part is.
+                            let end = if whole { out.len() } else { start + len };
+                            part.paint(row, (from, from + len), numbers, &mut out[start..end]);
+                        },
+                    );
                 },
             );
         });

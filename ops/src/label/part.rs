@@ -71,20 +71,24 @@ impl Part {
         vectorize(
             #[inline(always)]
             || {
-                for_rows(region, |at| {
-                    bits(&src[row * len..(row + 1) * len], &mut part.words[row * width..(row + 1) * width]);
-                    let n = part.count_starts(row);
-                    (count..count + n).for_each(|i| parent[i as usize] = i);
-                    count += n;
-                    part.first.push(count);
-                    for s in near {
-                        if let Some(other) = neighbour(region, at, &s.step, lo) {
-                            let (here, there) = (part.row(row), part.row(other));
-                            touching(here, there, s.diagonal, |a, b| union(parent, a, b));
+                for_rows(
+                    region,
+                    #[inline(always)]
+                    |at| {
+                        bits(&src[row * len..(row + 1) * len], &mut part.words[row * width..(row + 1) * width]);
+                        let n = part.count_starts(row);
+                        (count..count + n).for_each(|i| parent[i as usize] = i);
+                        count += n;
+                        part.first.push(count);
+                        for s in near {
+                            if let Some(other) = neighbour(region, at, &s.step, lo) {
+                                let (here, there) = (part.row(row), part.row(other));
+                                touching(here, there, s.diagonal, |a, b| union(parent, a, b));
+                            }
                         }
-                    }
-                    row += 1;
-                });
+                        row += 1;
+                    },
+                );
             },
         );
         part.settle(&parent[..count as usize]);
