@@ -7,6 +7,7 @@ mod keep;
 mod memory;
 mod passes;
 mod prune;
+mod reads;
 mod share;
 
 pub use granule::default_chunks;
@@ -21,11 +22,19 @@ use std::collections::{BTreeMap, BTreeSet};
 /// # Errors
 /// When no choice the planner has fits the memory limit.
 pub fn make(graph: Graph, settings: Settings) -> Result<Plan, Box<Refusal>> {
-    let fitted = match memory::fit(draft(graph.clone(), &settings, keep::ITEM_LIMIT)) {
-        // What is kept only to save time is the first thing to give up.
-        Err(refusal) => memory::fit(draft(graph, &settings, 0)).map_err(|_| refusal),
-        fitted => fitted,
-    };
+    // What is given up for memory, one after the other: what is kept only to save time, most of the decoded tiles, and
+    // blocks as large as the tiles of what they read.
+    let ladder = [
+        Effort { keep: keep::ITEM_LIMIT, cache_share: 1, elements: granule::ELEMENTS },
+        Effort { keep: 0, cache_share: 1, elements: granule::ELEMENTS },
+        Effort { keep: 0, cache_share: 8, elements: granule::ELEMENTS },
+        Effort { keep: 0, cache_share: 8, elements: granule::FEW_ELEMENTS },
+    ];
+    let mut fitted = memory::fit(draft(graph.clone(), &settings, &ladder[0]));
+    for effort in &ladder[1..] {
+        // The refusal is that of the plan one would have liked.
+        fitted = fitted.or_else(|refusal| memory::fit(draft(graph.clone(), &settings, effort)).map_err(|_| refusal));
+    }
     // Last: it only uses memory that all else has left.
     fitted.map(|mut plan| {
         hand_on::apply(&mut plan);
@@ -33,7 +42,17 @@ pub fn make(graph: Graph, settings: Settings) -> Result<Plan, Box<Refusal>> {
     })
 }
 
-fn draft(graph: Graph, settings: &Settings, keep_limit: u64) -> Plan {
+/// How much memory a draft may spend on saving time.
+struct Effort {
+    /// Bytes of an array an item that is kept merely to save time.
+    keep: u64,
+    /// What the wishes for decoded tiles are divided by.
+    cache_share: u64,
+    /// Elements of a block that suits the tiles of what it reads.
+    elements: u64,
+}
+
+fn draft(graph: Graph, settings: &Settings, effort: &Effort) -> Plan {
     let mut decisions = Vec::new();
     // First, so that no later rule spends a thought on what nobody asked for.
     let graph = prune::apply(graph, &mut decisions);
@@ -52,13 +71,13 @@ fn draft(graph: Graph, settings: &Settings, keep_limit: u64) -> Plan {
     };
     for pass in &passes {
         // What is kept decides where stages must be cut; so keeping comes before cutting.
-        let kept = keep::apply(&mut plan, pass, keep_limit);
+        let kept = keep::apply(&mut plan, pass, effort.keep);
         // Needs to know every root, and gives the granule rule its stages.
         let stages = cut::apply(&plan, pass, &kept);
         // After cutting: the block of a stage must suit all outputs it writes.
         let first = plan.stages.len() as u32;
         for mut stage in stages {
-            granule::apply(&mut plan, &mut stage);
+            granule::apply(&mut plan, &mut stage, effort.elements);
             plan.stages.push(stage);
         }
         let ids = (first..plan.stages.len() as u32).map(super::StageId).collect();
@@ -68,10 +87,13 @@ fn draft(graph: Graph, settings: &Settings, keep_limit: u64) -> Plan {
             stages: ids,
             exports: pass.exports.iter().copied().collect(),
             releases: Vec::new(),
+            caches: Vec::new(),
         });
     }
     cut::order(&mut plan);
     passes::release(&mut plan);
+    // Needs the blocks of all stages of a pass.
+    reads::apply(&mut plan, effort.cache_share);
     plan
 }
 
