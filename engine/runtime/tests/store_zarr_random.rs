@@ -43,15 +43,10 @@ fn regions_equal_the_slices_of_numpy() {
     let dir = tempfile::tempdir().unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/zarr_random.py");
     let (seed, count) = (number("ZARR_SEED", 1), number("ZARR_CASES", 80));
-    let made = Command::new(&python)
-        .arg(script)
-        .arg(dir.path())
-        .args([seed.to_string(), count.to_string()])
-        .output()
-        .unwrap();
+    let made =
+        Command::new(&python).arg(script).arg(dir.path()).args([seed.to_string(), count.to_string()]).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let cases: Vec<Case> =
-        serde_json::from_slice(&std::fs::read(dir.path().join("cases.json")).unwrap()).unwrap();
+    let cases: Vec<Case> = serde_json::from_slice(&std::fs::read(dir.path().join("cases.json")).unwrap()).unwrap();
     assert_eq!(cases.len() as u64, count);
     let pool = Pool::filled(0xa5);
     for case in &cases {
