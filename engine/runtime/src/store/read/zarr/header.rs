@@ -52,6 +52,10 @@ impl Header {
             return Err(unsupported(path, format!("`{key}`: shape {shape:?} of {dtype} is more than 2^63 bytes")));
         }
         let outer = Decoder::take_outer(version, &mut json);
+        if let (DType::Bool, Some(fill @ (0 | 1))) = (dtype, json.get("fill_value").and_then(Json::as_u64)) {
+            // As some software writes it.
+            json.insert("fill_value".into(), Json::Bool(fill == 1));
+        }
         let sharding = Shards::configuration(version, &json);
         let bad = |e: String| unsupported(path, format!("`{key}`: {}", lower(&e)));
         let metadata: ArrayMetadata = serde_json::from_value(Json::Object(json))
