@@ -15,3 +15,4 @@ mod overhead;
 mod plans;
 mod receiver;
 mod support;
+mod zarr;
