@@ -36,7 +36,7 @@ fn main() -> Result<()> {
     println!("{meta}, chunks of {tile:?}, {} threads", rayon::current_num_threads());
     let bare = Bare::open(&path)?;
     let pool = Pool::keeping(1 << 30);
-    let mut times: [Vec<f64>; 4] = Default::default();
+    let mut times: [Vec<[f64; 2]>; 4] = Default::default();
     for _ in 0..ROUNDS {
         // The loop everything is held against: fetch, decode, sum; nothing is assembled.
         times[0].push(timed(&chunks, |r| bare.sum(r, &tile))?);
@@ -48,10 +48,11 @@ fn main() -> Result<()> {
         times[3].push(timed(&grown, |r| Ok(sum(&reader.read(r, &pool)?.0)))?);
     }
     let names = ["bare decode loop", "engine, whole chunks", "engine, halo 8, no cache", "engine, halo 8, cache"];
-    let first = median(&mut times[0]);
-    for (name, t) in names.iter().zip(&mut times) {
-        let s = median(t);
-        println!("{name:26} {:7.1} ms  {:6.2} GB/s  {:5.2} x", 1e3 * s, meta.bytes() as f64 / s / 1e9, s / first);
+    let [first, first_cpu] = medians(&times[0]);
+    for (name, t) in names.iter().zip(&times) {
+        let [s, cpu] = medians(t);
+        let speed = meta.bytes() as f64 / s / 1e9;
+        println!("{name:26} {:7.1} ms {speed:6.2} GB/s {:5.2} x, CPU {:5.2} x", 1e3 * s, s / first, cpu / first_cpu);
     }
     if given.is_none() {
         std::fs::remove_dir_all(&dir)?;
@@ -59,14 +60,24 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn median(v: &mut [f64]) -> f64 {
-    v.sort_by(f64::total_cmp);
-    v[v.len() / 2]
+/// Of the wall times and of the CPU times.
+fn medians(v: &[[f64; 2]]) -> [f64; 2] {
+    [0, 1].map(|i| {
+        let mut v: Vec<f64> = v.iter().map(|t| t[i]).collect();
+        v.sort_by(f64::total_cmp);
+        v[v.len() / 2]
+    })
 }
 
-/// Seconds to sum all regions, in order, on all threads.
-fn timed(regions: &[Region], one: impl Fn(&Region) -> Result<f64> + Sync) -> Result<f64> {
-    let (next, start) = (AtomicU64::new(0), Instant::now());
+/// CPU seconds of the process: on a machine that others use too they tell more than the clock on the wall.
+fn cpu() -> f64 {
+    let t = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    t.tv_sec as f64 + t.tv_nsec as f64 / 1e9
+}
+
+/// Seconds, and CPU seconds, to sum all regions, in order, on all threads.
+fn timed(regions: &[Region], one: impl Fn(&Region) -> Result<f64> + Sync) -> Result<[f64; 2]> {
+    let (next, start, before) = (AtomicU64::new(0), Instant::now(), cpu());
     let sums: Vec<Result<f64>> = rayon::broadcast(|_| {
         let mut sum = 0.0;
         while let Some(r) = regions.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
@@ -77,7 +88,7 @@ fn timed(regions: &[Region], one: impl Fn(&Region) -> Result<f64> + Sync) -> Res
     for s in sums {
         std::hint::black_box(s?);
     }
-    Ok(start.elapsed().as_secs_f64())
+    Ok([start.elapsed().as_secs_f64(), cpu() - before])
 }
 
 fn sum(block: &Block) -> f64 {
