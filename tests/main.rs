@@ -18,3 +18,4 @@ mod plans;
 mod receiver;
 mod support;
 mod warnings;
+mod zarr;

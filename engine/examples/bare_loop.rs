@@ -82,7 +82,7 @@ fn step(
 }
 
 fn decode(path: &Path, pool: &Pool) -> Fallible<Block> {
-    let options = InputOptions { channels: Channels::Rgb, axes: None };
+    let options = InputOptions { channels: Channels::Rgb, ..InputOptions::default() };
     let meta = read::probe(path, &options)?.array;
     Ok(read::open(path, &options)?.read(&meta.region(), pool)?.0)
 }

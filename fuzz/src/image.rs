@@ -39,7 +39,7 @@ fn image(data: &[u8]) {
         let path = place.path().join("image");
         std::fs::write(&path, data).expect("a place for temporary files");
         for channels in [Channels::All, Channels::Rgb] {
-            read(&path, &InputOptions { channels, axes: None });
+            read(&path, &InputOptions { channels, axes: None, level: None });
         }
     });
 }

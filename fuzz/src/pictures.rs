@@ -51,9 +51,5 @@ fn picture(name: &str, input: &InputDecl, height: u64) -> Option<SourceMeta> {
     };
     let axes = Axes::parse(input.axes.as_ref().map_or(letters, |a| a.value.as_str()))?;
     let access = if tiled { Access::Tiles(vec![1, 32, 32]) } else { Access::Whole };
-    (axes.rank() == shape.len()).then(|| SourceMeta {
-        array: ArrayMeta::new(&shape, dtype, axes),
-        access,
-        read_bytes: 300 << 10,
-    })
+    (axes.rank() == shape.len()).then(|| SourceMeta::new(ArrayMeta::new(&shape, dtype, axes), access, 300 << 10))
 }

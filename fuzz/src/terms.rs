@@ -46,6 +46,7 @@ fn pattern(text: &str) {
         base: base.into(),
         channels: Channels::All,
         axes: None,
+        level: None,
         on_error: OnError::Stop,
         batch: None,
     };

@@ -1,7 +1,7 @@
 //! What the planner may know of files: their names and metadata, through a trait that the runtime implements.
 
 use crate::spec::workflow::InputDecl;
-use ops_core::ArrayMeta;
+use ops_core::{ArrayMeta, Axis};
 use std::path::{Path, PathBuf};
 
 /// How elements of a source can be reached.
@@ -22,8 +22,56 @@ pub struct SourceMeta {
     pub array: ArrayMeta,
     /// How it is read.
     pub access: Access,
-    /// Bytes that reading takes besides the block asked for: encoded data, a tile cache, rows being decoded.
+    /// Bytes that each read takes while it lasts, besides the block asked for: encoded data, what is being decoded.
     pub read_bytes: u64,
+    /// Bytes of decoded tiles that an open source keeps so that none is decoded twice, where neighbouring blocks share
+    /// them; 0 for a source that keeps none.
+    pub cache_bytes: u64,
+    /// Where the elements lie in space and time, for each axis that the file tells of.
+    pub scales: Vec<AxisScale>,
+}
+
+impl SourceMeta {
+    /// A source that keeps nothing and says nothing of space.
+    pub fn new(array: ArrayMeta, access: Access, read_bytes: u64) -> SourceMeta {
+        SourceMeta { array, access, read_bytes, cache_bytes: 0, scales: Vec::new() }
+    }
+}
+
+/// The physical meaning of one axis: element `i` lies at `translation + i * scale`, in `unit`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AxisScale {
+    /// The axis.
+    pub axis: Axis,
+    /// Distance between neighbours.
+    pub scale: Real,
+    /// Place of the first element.
+    pub translation: Real,
+    /// The unit, such as `micrometer`; `None` where the file does not say.
+    pub unit: Option<String>,
+}
+
+/// A float that is equal to another when its bits are, so that metadata can be compared.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Real(u64);
+
+impl Real {
+    /// The number.
+    pub fn get(self) -> f64 {
+        f64::from_bits(self.0)
+    }
+}
+
+impl From<f64> for Real {
+    fn from(v: f64) -> Real {
+        Real(v.to_bits())
+    }
+}
+
+impl std::fmt::Debug for Real {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(&self.get(), f)
+    }
 }
 
 /// The items of one input: one file, the files of a `foreach`, or generated arrays.
@@ -124,6 +172,8 @@ pub enum SourceProblem {
     Corrupt(String),
     /// The format, or a feature of it, is not supported.
     Unsupported(String),
+    /// The store holds several arrays, or none of that level: which one is meant is not said, or not there.
+    NotOne(String),
 }
 
 /// A source that can't be used, and which.

@@ -42,7 +42,7 @@ fn load(bytes: &[u8], options: &InputOptions) -> Result<(ArrayMeta, Vec<u8>), St
 #[test]
 fn grey_and_colour_are_read() {
     let all = InputOptions::default();
-    let rgb = InputOptions { channels: Channels::Rgb, axes: None };
+    let rgb = InputOptions { channels: Channels::Rgb, ..InputOptions::default() };
     let grey = good(ExtendedColorType::L8);
     assert_eq!(load(&grey, &all).unwrap().0.to_string(), "uint8 yx (30, 40)");
     assert!(load(&grey, &rgb).unwrap_err().to_string().contains("a grey image"));

@@ -143,7 +143,7 @@ fn few_bits_are_widened_and_palettes_expanded() {
     assert_eq!(m.to_string(), "uint8 yxc (2, 3, 3)");
     assert_eq!(v, [7, 8, 9, 1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
     let rgba = encoded(1, 1, ColorType::Rgba, BitDepth::Sixteen, &[1, 2, 3, 4, 5, 6, 7, 8], None);
-    let rgb = InputOptions { channels: Channels::Rgb, axes: None };
+    let rgb = InputOptions { channels: Channels::Rgb, ..InputOptions::default() };
     let (m, v) = load(&rgba, &rgb).unwrap();
     assert_eq!(m.shape.as_slice(), [1, 1, 3]);
     assert_eq!(v, [0x0102u16, 0x0304, 0x0506].iter().flat_map(|v| v.to_ne_bytes()).collect::<Vec<_>>());

@@ -126,7 +126,7 @@ fn options_rename_axes_and_drop_alpha() {
     let m = meta(&[6, 7, 4], "yxc", DType::UInt8);
     let block = block_of(&m, 1, false);
     write(&path, &block, &m, &[m.region()], Compression::None);
-    let rgb = InputOptions { channels: Channels::Rgb, axes: None };
+    let rgb = InputOptions { channels: Channels::Rgb, ..InputOptions::default() };
     let found = probe(&path, &rgb).unwrap().array;
     assert_eq!(found.shape.as_slice(), [6, 7, 3]);
     let (b, _) = open(&path, &rgb).unwrap().read(&found.region(), &Pool::default()).unwrap();

@@ -24,6 +24,13 @@ impl Block {
         Block { dtype, buf: Buf::heap(len), region }
     }
 
+    /// A block of elements, native order, that a decoder has allocated; they are not copied. `None` when there are not
+    /// just as many bytes as the region has elements.
+    pub fn adopt(dtype: DType, region: Region, bytes: Vec<u8>) -> Option<Block> {
+        let whole = region.volume().checked_mul(dtype.size() as u64)? == bytes.len() as u64;
+        whole.then(|| Block { dtype, region, buf: Buf::adopt(bytes) })
+    }
+
     /// A block that holds a copy of `data`.
     ///
     /// # Panics
@@ -92,6 +99,31 @@ impl Block {
     fn check<T: Element>(&self) {
         let ok = T::DTYPE == self.dtype || (T::DTYPE == DType::UInt8 && self.dtype == DType::Bool);
         assert!(ok, "block is {}, not {}", self.dtype, T::DTYPE);
+    }
+
+    /// Sets every element of the part that a region covers to one value, given as its bytes, native order.
+    pub fn fill(&mut self, region: &Region, value: &[u8]) {
+        let size = self.dtype.size();
+        let part = self.region.intersect(region);
+        if part.is_empty() || value.len() != size {
+            return;
+        }
+        let same = value.iter().all(|b| *b == value[0]);
+        let set = |bytes: &mut [u8]| match same {
+            true => bytes.fill(value[0]),
+            false => bytes.chunks_exact_mut(size).for_each(|v| v.copy_from_slice(value)),
+        };
+        let rank = part.rank();
+        if part == self.region || rank == 0 {
+            return set(self.buf.bytes_mut());
+        }
+        let (lo, steps) = (self.region.lo.clone(), self.region.strides());
+        let row = part.len(rank - 1) as usize * size;
+        let bytes = self.buf.bytes_mut();
+        for_rows(&part, |at| {
+            let start = (0..rank).map(|a| (at[a] - lo[a]) as usize * steps[a]).sum::<usize>() * size;
+            set(&mut bytes[start..start + row]);
+        });
     }
 
     /// Copies the part that both blocks cover from `src` into this one, in array coordinates.
@@ -189,6 +221,15 @@ mod tests {
         let mut b = Block::from_slice(r, &[99u8; 12]);
         b.paste(&whole);
         assert_eq!(b.as_slice::<u8>(), [99, 99, 99, 99, 3, 4, 99, 99, 8, 9, 99, 99]);
+    }
+
+    #[test]
+    fn filling_sets_only_the_part() {
+        let mut b = Block::from_slice(Region::whole(&[3, 4]), &[7u16; 12]);
+        b.fill(&Region::new(Index::from_slice(&[1, 2]), Index::from_slice(&[9, 9])), &0x0102u16.to_ne_bytes());
+        assert_eq!(b.as_slice::<u16>(), [7, 7, 7, 7, 7, 7, 258, 258, 7, 7, 258, 258]);
+        b.fill(&Region::whole(&[5, 5]), &0x0101u16.to_ne_bytes());
+        assert_eq!(b.as_slice::<u16>(), [257; 12]);
     }
 
     #[test]

@@ -108,7 +108,7 @@ impl Pool {
         let words = reused.unwrap_or_else(|| vec![fresh; class]);
         let now = self.0.in_use.fetch_add(8 * class as u64, Ordering::Relaxed) + 8 * class as u64;
         self.0.peak.fetch_max(now, Ordering::Relaxed);
-        Buf { words, len, pool: Some(self.clone()) }
+        Buf { words, len, pool: Some(self.clone()), adopted: None }
     }
 
     /// Bytes handed out and not yet returned.
@@ -158,22 +158,41 @@ pub struct Buf {
     words: Vec<u64>,
     len: usize,
     pool: Option<Pool>,
+    /// What a decoder made, kept as it is; then there are no words.
+    adopted: Option<Vec<u8>>,
 }
 
 impl Buf {
     /// Zeroed bytes outside any pool.
     pub fn heap(len: usize) -> Buf {
-        Buf { words: vec![0u64; len.div_ceil(8)], len, pool: None }
+        Buf { words: vec![0u64; len.div_ceil(8)], len, pool: None, adopted: None }
+    }
+
+    /// Bytes that someone else allocated, taken over as they are; copied only where they are not aligned for every
+    /// element type.
+    pub fn adopt(bytes: Vec<u8>) -> Buf {
+        if bytes.as_ptr().align_offset(align_of::<u64>()) == 0 {
+            return Buf { words: Vec::new(), len: bytes.len(), pool: None, adopted: Some(bytes) };
+        }
+        let mut own = Buf::heap(bytes.len());
+        own.bytes_mut().copy_from_slice(&bytes);
+        own
     }
 
     /// The bytes.
     pub fn bytes(&self) -> &[u8] {
-        &bytemuck::cast_slice(&self.words)[..self.len]
+        match &self.adopted {
+            Some(bytes) => bytes,
+            None => &bytemuck::cast_slice(&self.words)[..self.len],
+        }
     }
 
     /// The bytes, to be written.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut bytemuck::cast_slice_mut(&mut self.words)[..self.len]
+        match &mut self.adopted {
+            Some(bytes) => bytes,
+            None => &mut bytemuck::cast_slice_mut(&mut self.words)[..self.len],
+        }
     }
 }
 
@@ -233,6 +252,18 @@ mod tests {
         assert!(pool.0.shelf.lock().unwrap().bytes > 0);
         let _other_size = pool.take_bytes(5 << 19);
         assert_eq!(pool.0.shelf.lock().unwrap().bytes, 0);
+    }
+
+    #[test]
+    fn adopted_bytes_are_the_same_and_aligned() {
+        for len in [0usize, 1, 7, 8, 4097] {
+            let bytes: Vec<u8> = (0..len).map(|i| i as u8).collect();
+            let mut buf = Buf::adopt(bytes.clone());
+            assert_eq!(buf.bytes(), bytes);
+            assert_eq!(buf.bytes().as_ptr().align_offset(8), 0);
+            buf.bytes_mut().iter_mut().for_each(|b| *b ^= 1);
+            assert!(buf.bytes().iter().zip(&bytes).all(|(a, b)| *a == b ^ 1));
+        }
     }
 
     #[test]

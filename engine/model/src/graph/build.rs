@@ -71,7 +71,7 @@ impl Builder<'_> {
         let (items, problems) = catalog.items(decl);
         let skip = decl.on_error == OnError::Skip && !items.is_empty();
         for p in &problems {
-            let mut d = describe(p, decl.span());
+            let mut d = describe(p, decl);
             if skip && !matches!(p.problem, SourceProblem::Pattern(_)) {
                 d = Diagnostic { code: "W0911", severity: crate::diag::Severity::Warning, ..d }
                     .note("`on_error: skip` leaves this item out");
@@ -345,13 +345,18 @@ impl Builder<'_> {
     }
 }
 
-fn describe(e: &SourceError, span: Span) -> Diagnostic {
+fn describe(e: &SourceError, decl: &InputDecl) -> Diagnostic {
     let (code, message) = match &e.problem {
         SourceProblem::NoMatch => ("E0601", format!("no file matches `{}`", e.path)),
         SourceProblem::Pattern(m) => ("E0605", format!("`{}` is not a valid glob: {m}", e.path)),
         SourceProblem::Unreadable(m) => ("E0602", format!("can't read `{}`: {m}", e.path)),
         SourceProblem::Corrupt(m) => ("E0603", format!("`{}` is damaged: {m}", e.path)),
         SourceProblem::Unsupported(m) => ("E0604", format!("`{}` can't be read: {m}", e.path)),
+        SourceProblem::NotOne(m) => ("E0606", format!("`{}` is not one array: {m}", e.path)),
+    };
+    let span = match (&e.problem, &decl.level) {
+        (SourceProblem::NotOne(_), Some(level)) => level.span,
+        _ => decl.span(),
     };
     let d = Diagnostic::new(code, span, message);
     match e.similar.first() {

@@ -107,7 +107,11 @@ pub fn project(plan: &Plan, window: u64) -> Memory {
         for (bytes, count) in &footprints {
             let n = left.min(*count);
             if n > 0 && *bytes > 0 {
-                let what = if group.family.is_some() { "item in flight" } else { "kept arrays, outputs, reductions" };
+                let what = match (group.family, group.caches.is_empty()) {
+                    (Some(_), _) => "item in flight",
+                    (None, true) => "kept arrays, outputs, reductions",
+                    (None, false) => "kept arrays, decoded tiles, outputs, reductions",
+                };
                 terms.push(Term { share: Share::Items, what: what.into(), count: n, bytes: *bytes });
                 item_budget = item_budget.saturating_add(bytes.saturating_mul(n));
             }
@@ -129,7 +133,8 @@ pub fn project(plan: &Plan, window: u64) -> Memory {
     }
     // The same buffers serve all passes, so they are bounded by what the largest leaves them.
     let fixed = PROCESS + RECORD + threads * THREAD + plan.settings.waiting;
-    best.pool = best.projected.saturating_sub(fixed + writers(plan, best.window));
+    let unpooled = writers(plan, best.window).saturating_add(readers(plan, best.window, threads));
+    best.pool = best.projected.saturating_sub(fixed.saturating_add(unpooled));
     best
 }
 
@@ -144,9 +149,31 @@ fn writers(plan: &Plan, window: u64) -> u64 {
     plan.groups.iter().map(per_item).max().unwrap_or(0).saturating_mul(window)
 }
 
-/// Bytes one item of a class takes in a group while it is in flight: kept arrays, open outputs, reductions.
+/// Bytes that open sources keep and that reading takes while it lasts, which are not pooled.
+fn readers(plan: &Plan, window: u64, threads: u64) -> u64 {
+    let of = |g: &Group| {
+        let classes = 0..plan.graph.classes(g.family);
+        let kept = classes.clone().map(|c| cached(plan, g, c)).max().unwrap_or(0).saturating_mul(window);
+        let sources = g.stages.iter().flat_map(|&s| plan.stage(s).nodes.iter().copied());
+        let reading = sources.flat_map(|n| classes.clone().map(move |c| source_bytes(plan, n, c))).max();
+        kept.saturating_add(reading.unwrap_or(0).saturating_mul(threads))
+    };
+    plan.groups.iter().map(of).max().unwrap_or(0)
+}
+
+/// Bytes of decoded tiles kept for an item of a class.
+fn cached(plan: &Plan, group: &Group, class: usize) -> u64 {
+    let of = |&(node, bytes): &(NodeId, u64)| match plan.graph.node(node).kind {
+        Kind::Source(input) => bytes.min(plan.graph.source(input, class).cache_bytes),
+        _ => 0,
+    };
+    group.caches.iter().map(of).fold(0, u64::saturating_add)
+}
+
+/// Bytes one item of a class takes in a group while it is in flight: kept arrays, decoded tiles, open outputs,
+/// reductions.
 pub fn item_bytes(plan: &Plan, group: &Group, class: usize) -> u64 {
-    item_terms(plan, group, class, |_| true)
+    item_terms(plan, group, class, |_| true).saturating_add(cached(plan, group, class))
 }
 
 fn item_terms(plan: &Plan, group: &Group, class: usize, counted: impl Fn(Root) -> bool) -> u64 {

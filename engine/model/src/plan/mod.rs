@@ -91,6 +91,15 @@ pub struct Group {
     pub exports: Vec<NodeId>,
     /// Exported arrays of earlier groups that die with this one.
     pub releases: Vec<NodeId>,
+    /// Sources whose decoded tiles are kept for other tasks, and how many bytes of them for each item.
+    pub caches: Vec<(NodeId, u64)>,
+}
+
+impl Group {
+    /// Bytes of decoded tiles that each item's reader of a source keeps.
+    pub fn cache(&self, node: NodeId) -> u64 {
+        self.caches.iter().find(|(n, _)| *n == node).map_or(0, |(_, bytes)| *bytes)
+    }
 }
 
 impl Group {

@@ -109,14 +109,32 @@ pub struct ParamFile {
     pub description: Option<String>,
 }
 
+/// A level of a multiscale image: its number, or the path it is listed with.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LevelFile(pub Json);
+
+impl JsonSchema for LevelFile {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Level".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "A level of a multiscale image: its number, 0 for the finest, or the path it is listed with.",
+            "type": ["integer", "string"],
+            "minimum": 0,
+            "minLength": 1,
+        })
+    }
+}
+
 /// An input: exactly one of `foreach`, `path` and `generate`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InputFile {
-    /// A glob: every file that matches is an item, in natural order of their names.
+    /// A glob: every file or Zarr array that matches is an item, in natural order of their names.
     #[schemars(length(min = 1))]
     pub foreach: Option<String>,
-    /// One file.
+    /// One file, or one Zarr array: the store's directory, or a path inside it.
     #[schemars(length(min = 1))]
     pub path: Option<String>,
     /// Generated arrays, for tests and measurements.
@@ -133,6 +151,8 @@ pub struct InputFile {
     /// Axes that override what the file says, slowest first, such as `zyx` for the pages of a TIFF.
     #[schemars(regex(pattern = "^[tczyx]{1,5}$"))]
     pub axes: Option<String>,
+    /// Which level of an OME-Zarr image is taken; the finest when left out.
+    pub level: Option<LevelFile>,
 }
 
 /// Generated arrays.

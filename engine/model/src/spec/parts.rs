@@ -1,8 +1,8 @@
 //! Inputs and the profile: from their entries in the file to what the planner reads.
 
-use super::file::{BlockSize, InputFile, Size};
+use super::file::{BlockSize, InputFile, LevelFile, Size};
 use super::unit::Unit;
-use super::workflow::{Generate, InputDecl, InputSource, Profile, Spanned};
+use super::workflow::{Generate, InputDecl, InputSource, Level, Profile, Spanned};
 use super::{Loader, size};
 use crate::diag::{Diagnostic, Span};
 use ops_core::Axes;
@@ -72,12 +72,26 @@ impl Loader<'_> {
             let (path, span, origin) = text("path")?;
             (InputSource::Path(Spanned::new(path, span)), origin)
         };
+        let level = file.level.map(|LevelFile(json)| {
+            let level = match &json {
+                serde_json::Value::String(path) => Level::Path(path.clone()),
+                // The schema lets only whole numbers from 0 through.
+                number => Level::Number(number.as_u64().unwrap_or(u64::MAX)),
+            };
+            Spanned::new(level, axes_at("level"))
+        });
+        if let (Some(level), InputSource::Generate(_)) = (&level, &source) {
+            let message = format!("input `{key}`: a generated array has no levels, found `level: {}`", level.value);
+            self.report.push(Diagnostic::new("E0606", level.span, message).help("remove `level`"));
+            return None;
+        }
         Some(InputDecl {
             name: Spanned::new(name, key_span),
             source,
             base: self.base_of(origin),
             channels: file.channels,
             axes: file.axes.map(|a| Spanned::new(a, axes_at("axes"))),
+            level,
             on_error: file.on_error,
             batch: file.batch,
         })

@@ -151,6 +151,24 @@ pub struct Generate {
     pub seed: u64,
 }
 
+/// Which level of a multiscale image is taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Level {
+    /// By number: 0 is the first listed, the finest.
+    Number(u64),
+    /// By the path it is listed with.
+    Path(String),
+}
+
+impl std::fmt::Display for Level {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Level::Number(n) => write!(f, "{n}"),
+            Level::Path(p) => write!(f, "\"{p}\""),
+        }
+    }
+}
+
 /// Where an input comes from.
 #[derive(Debug, Clone, PartialEq)]
 pub enum InputSource {
@@ -176,6 +194,8 @@ pub struct InputDecl {
     pub channels: Channels,
     /// Axes that override what the file says, such as `"zyx"` for a multi-page TIFF.
     pub axes: Option<Spanned<String>>,
+    /// Which level of a multiscale image is taken.
+    pub level: Option<Spanned<Level>>,
     /// What to do when an item fails.
     pub on_error: OnError,
     /// At most this many items in flight at once; `None` leaves it to the planner.

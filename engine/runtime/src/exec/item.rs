@@ -96,6 +96,14 @@ pub struct OpenOutput {
     pub(crate) writer: Mutex<Option<Arc<dyn ArrayWriter>>>,
 }
 
+/// A source of one item, opened by the first task that reads it.
+#[derive(Default)]
+pub struct OpenSource {
+    pub(crate) reader: OnceLock<Arc<dyn ArrayReader>>,
+    /// Bytes of decoded tiles that it keeps.
+    pub(crate) cache: u64,
+}
+
 /// What an item in flight owns.
 pub struct ItemData {
     /// Number of the item.
@@ -111,7 +119,7 @@ pub struct ItemData {
     /// Outputs being written, by number.
     pub outputs: BTreeMap<usize, OpenOutput>,
     /// Open sources that are read region by region.
-    pub readers: BTreeMap<NodeId, OnceLock<Arc<dyn ArrayReader>>>,
+    pub readers: BTreeMap<NodeId, OpenSource>,
 }
 
 impl ItemData {
@@ -162,7 +170,8 @@ impl ItemData {
             }
             for &n in &stage.nodes {
                 if matches!(plan.graph.node(n).kind, Kind::Source(_)) {
-                    data.readers.entry(n).or_default();
+                    let cache = group.cache(n);
+                    data.readers.entry(n).or_insert_with(|| OpenSource { cache, ..OpenSource::default() });
                 }
             }
         }

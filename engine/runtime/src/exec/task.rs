@@ -88,7 +88,9 @@ impl Failed {
 /// The failure of a store.
 pub fn store_failed(node: NodeId, region: String, e: StoreError) -> Failed {
     let (path, cause) = match &e {
-        StoreError::Corrupt { path, .. } | StoreError::Unsupported { path, .. } => (path.clone(), Cause::BadData),
+        StoreError::Corrupt { path, .. } | StoreError::Unsupported { path, .. } | StoreError::NotOne { path, .. } => {
+            (path.clone(), Cause::BadData)
+        }
         StoreError::Io { path, kind, .. } => {
             (path.clone(), if *kind == std::io::ErrorKind::StorageFull { Cause::DiskFull } else { Cause::Io })
         }
@@ -229,17 +231,17 @@ impl Evaluation<'_> {
         };
         let failed = |e| store_failed(p.node, p.region.to_string(), e);
         let input = self.cx.plan.graph.input(input);
-        let open = || sources::open(input, p.item).map(Arc::from).map_err(failed);
+        let open = |cache| sources::open(input, p.item, cache).map(Arc::from).map_err(failed);
         let reader = match self.data.readers.get(&p.node) {
             // Two threads may open it at once; one of them wins, both are right.
-            Some(slot) => match slot.get() {
+            Some(slot) => match slot.reader.get() {
                 Some(r) => r.clone(),
                 None => {
-                    let opened = open()?;
-                    slot.get_or_init(|| opened).clone()
+                    let opened = open(slot.cache)?;
+                    slot.reader.get_or_init(|| opened).clone()
                 }
             },
-            None => open()?,
+            None => open(0)?,
         };
         let (block, bytes) = reader.read(&p.region, self.cx.pool).map_err(failed)?;
         self.done.bytes_read += bytes;

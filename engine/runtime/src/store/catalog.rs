@@ -169,6 +169,7 @@ mod tests {
             base: base.into(),
             channels: Channels::All,
             axes: None,
+            level: None,
             on_error: OnError::Stop,
             batch: None,
         }

@@ -1,11 +1,11 @@
 //! The only code that knows file formats.
 //!
-//! Reading: [`probe`](read::probe) tells a file's metadata from its header, [`open`](read::open) gives an
-//! [`ArrayReader`]. Writing: [`create`](write::create) gives an [`ArrayWriter`] that takes blocks in any order.
+//! Reading: [`probe`](read::probe) tells the metadata of a file or Zarr array from its header, [`open`](read::open)
+//! gives an [`ArrayReader`]. Writing: [`create`](write::create) gives an [`ArrayWriter`] that takes blocks in any order.
 
 pub mod blosc;
 pub mod catalog;
-mod natural;
+pub(crate) mod natural;
 pub mod read;
 pub mod write;
 
@@ -33,6 +33,14 @@ pub enum StoreError {
         /// What was found and what is supported.
         message: String,
     },
+    /// It is not one array: a group of several, or without the level asked for.
+    #[error("{message}: {}", path.display())]
+    NotOne {
+        /// The store, or the path inside it.
+        path: PathBuf,
+        /// What was found and how to name one array.
+        message: String,
+    },
     /// The file system said no.
     #[error("{message}: {}", path.display())]
     Io {
@@ -51,6 +59,7 @@ impl StoreError {
         match self {
             StoreError::Corrupt { message, .. } => SourceProblem::Corrupt(message.clone()),
             StoreError::Unsupported { message, .. } => SourceProblem::Unsupported(message.clone()),
+            StoreError::NotOne { message, .. } => SourceProblem::NotOne(message.clone()),
             StoreError::Io { message, .. } => SourceProblem::Unreadable(message.clone()),
         }
     }

@@ -39,6 +39,13 @@ pub(super) const CODES: &[Code] = &[
         "foreach: \"tile[0-9].png\"",
     ),
     code(
+        "E0606",
+        "not one array",
+        "What is read is one array. A Zarr group holds several: name the array by its path inside the store. Of a multiscale image (OME-Zarr) `level` chooses, by number (0 is the finest) or by the path the level is listed with; nothing else has levels.",
+        "image: {path: plate.zarr}",
+        "image: {path: plate.zarr/A/1/0, level: 1}",
+    ),
+    code(
         "E0701",
         "format can't hold the result",
         "Arrays are written as `zarr`, `tiff` or `png`, tables as `csv` or `parquet`. PNG holds 8 and 16 bits, grey, RGB or RGBA; TIFF holds any dtype in 2-D pages; Zarr holds everything.",

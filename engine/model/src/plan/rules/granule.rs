@@ -1,7 +1,10 @@
-//! Chooses the block of each stage: the user's or the default, made to cover whole chunks of what the stage writes.
+//! Chooses the block of each stage: the user's or the default, made to suit the tiles of what the stage reads and to
+//! cover whole chunks of what it writes.
 
 use super::cut::decoded_whole;
 use super::decide;
+use crate::catalog::Access;
+use crate::graph::Kind;
 use crate::plan::{Plan, Root, Stage};
 use crate::spec::workflow::Format;
 use ops_core::{ArrayMeta, Axis};
@@ -28,8 +31,16 @@ fn default_block(spatial: usize) -> u64 {
     if spatial >= 3 { 64 } else { 256 }
 }
 
-/// Sets the block of a stage that items of these classes go through; `whose` names them where there are others.
-pub(super) fn apply(plan: &mut Plan, stage: &mut Stage, classes: &[usize], whose: &str) {
+/// The most elements of a block that is made larger to suit the tiles of a source.
+pub(super) const ELEMENTS: u64 = 1 << 22;
+/// The same where memory is tight.
+pub(super) const FEW_ELEMENTS: u64 = 1 << 18;
+/// Blocks are not cut below this extent to stay within the number of elements.
+const LEAST_EXTENT: u64 = 32;
+
+/// Sets the block of a stage that items of these classes go through; one that suits a source has at most `elements`
+/// elements. `whose` names the classes where there are others.
+pub(super) fn apply(plan: &mut Plan, stage: &mut Stage, classes: &[usize], whose: &str, elements: u64) {
     let node = plan.graph.node(stage.domain);
     let meta = &node.metas[0];
     let spatial = meta.axes.spatial();
@@ -47,6 +58,8 @@ pub(super) fn apply(plan: &mut Plan, stage: &mut Stage, classes: &[usize], whose
         };
         block.push((axis, extent));
     }
+    let suited =
+        if whole || !plan.settings.block.is_empty() { None } else { suit(plan, stage, classes, &mut block, elements) };
     for &root in &stage.roots {
         if let Root::Write(o) = root {
             align(plan, o, classes, &mut block);
@@ -54,15 +67,61 @@ pub(super) fn apply(plan: &mut Plan, stage: &mut Stage, classes: &[usize], whose
     }
     let text = block.iter().map(|(a, n)| format!("{}={n}", a.name())).collect::<Vec<_>>().join(" ");
     let reason = if whole {
-        "decoded whole"
+        "decoded whole".to_owned()
+    } else if let Some(source) = suited {
+        format!("suits the tiles of {source}")
     } else if plan.settings.block.is_empty() {
-        "default"
+        "default".to_owned()
     } else {
-        "as asked, whole chunks of each Zarr output"
+        "as asked, whole chunks of each Zarr output".to_owned()
     };
     stage.block = block;
     let name = format!("{}{whose}", plan.stage_name(stage));
     plan.decisions.push(decide("granule", name, text, reason));
+}
+
+/// Makes a block cover whole tiles of the source with the largest ones, and names that source; `None` where the
+/// default does so, or nothing is read in tiles.
+///
+/// What has too many elements is cut along the fastest axis first: tasks follow one another along it, so that a tile
+/// that is cut is still needed by tasks close in time.
+fn suit(plan: &Plan, stage: &Stage, classes: &[usize], block: &mut [(Axis, u64)], elements: u64) -> Option<String> {
+    let class = *classes.first()?;
+    let domain = plan.graph.node(stage.domain).meta(class);
+    let extent = |axis: Axis| domain.axes.position(axis).map_or(1, |p| domain.shape[p]);
+    let of = |id: &crate::graph::NodeId| {
+        let node = plan.graph.node(*id);
+        let Kind::Source(input) = node.kind else { return None };
+        let source = plan.graph.source(input, class);
+        let Access::Tiles(tile) = &source.access else { return None };
+        // Only along axes that the source and what is computed share.
+        let along = |&(axis, _): &(Axis, u64)| match source.array.axes.position(axis) {
+            Some(p) if source.array.shape[p] == extent(axis) => tile.get(p).copied().unwrap_or(1).max(1),
+            _ => 1,
+        };
+        let tile: Vec<u64> = block.iter().map(along).collect();
+        Some((tile.iter().fold(1u64, |v, &n| v.saturating_mul(n)), tile, node.label()))
+    };
+    let (_, tile, source) = stage.nodes.iter().filter_map(of).max_by_key(|(volume, ..)| *volume)?;
+    let before = block.to_vec();
+    for ((_, n), t) in block.iter_mut().zip(&tile) {
+        *n = n.div_ceil(*t).saturating_mul(*t);
+    }
+    let too_many = |block: &[(Axis, u64)]| {
+        block.iter().fold(1u64, |v, &(axis, n)| v.saturating_mul(n.min(extent(axis)).max(1))) > elements
+    };
+    let clipped = |block: &[(Axis, u64)], i: usize| block[i].1.min(extent(block[i].0));
+    for i in (0..block.len()).rev() {
+        while too_many(block) && clipped(block, i) > tile[i] {
+            block[i].1 = (clipped(block, i) / 2).div_ceil(tile[i]).saturating_mul(tile[i]).max(tile[i]);
+        }
+    }
+    for i in (0..block.len()).rev() {
+        while too_many(block) && clipped(block, i) >= 2 * LEAST_EXTENT {
+            block[i].1 = clipped(block, i).div_ceil(2);
+        }
+    }
+    (block != before.as_slice()).then_some(source)
 }
 
 /// The extent asked for along the `nth` of `of` spatial axes: one number is for all, a list for the last ones.

@@ -1,6 +1,6 @@
 //! Refuses a plan that does not fit, or lowers the number of items in flight.
 
-use super::{decide, draft};
+use super::{Effort, decide, draft};
 use crate::graph::Graph;
 use crate::plan::memory::{self, Share};
 use crate::plan::{Plan, Settings, print};
@@ -77,7 +77,7 @@ fn largest(plan: &Plan) -> String {
 fn ways(graph: &Graph, settings: &Settings) -> Vec<String> {
     let try_with = |threads: usize, block: Option<u64>| {
         let block = block.map_or_else(|| settings.block.clone(), |b| vec![b]);
-        let plan = draft(graph.clone(), &Settings { threads, block, ..settings.clone() }, 0);
+        let plan = draft(graph.clone(), &Settings { threads, block, ..settings.clone() }, &Effort::LEAST);
         fit(plan).map(|p| print::bytes(p.memory.projected)).ok()
     };
     let given = settings.block.iter().max().copied().unwrap_or(u64::MAX);

@@ -8,6 +8,7 @@ mod keep;
 mod memory;
 mod passes;
 mod prune;
+mod reads;
 mod share;
 mod variants;
 
@@ -23,14 +24,21 @@ use std::collections::{BTreeMap, BTreeSet};
 /// # Errors
 /// When no choice the planner has fits the memory limit.
 pub fn make(graph: Graph, settings: Settings) -> Result<Plan, Box<Refusal>> {
-    let fitted = match memory::fit(draft(graph.clone(), &settings, keep::ITEM_LIMIT)) {
-        // What is kept only to save time is the first thing to give up.
-        Err(with) => memory::fit(draft(graph.clone(), &settings, 0)).map_err(|without| {
-            let less = if without.memory.projected < with.memory.projected { without } else { with };
-            Box::new(memory::refuse(&graph, *less))
-        }),
-        Ok(plan) => Ok(plan),
-    };
+    // What is given up for memory, one after the other: what is kept only to save time, most of the decoded tiles, and
+    // blocks as large as the tiles of what they read.
+    let ladder = [
+        Effort { keep: keep::ITEM_LIMIT, cache_share: 1, elements: granule::ELEMENTS },
+        Effort { keep: 0, cache_share: 1, elements: granule::ELEMENTS },
+        Effort { keep: 0, cache_share: 8, elements: granule::ELEMENTS },
+        Effort::LEAST,
+    ];
+    let mut fitted = memory::fit(draft(graph.clone(), &settings, &ladder[0]));
+    for effort in &ladder[1..] {
+        let Err(with) = fitted else { break };
+        fitted = memory::fit(draft(graph.clone(), &settings, effort))
+            .map_err(|without| if without.memory.projected < with.memory.projected { without } else { with });
+    }
+    let fitted = fitted.map_err(|least| Box::new(memory::refuse(&graph, *least)));
     // Last: it only uses memory that all else has left.
     fitted.map(|mut plan| {
         hand_on::apply(&mut plan);
@@ -38,7 +46,22 @@ pub fn make(graph: Graph, settings: Settings) -> Result<Plan, Box<Refusal>> {
     })
 }
 
-fn draft(graph: Graph, settings: &Settings, keep_limit: u64) -> Plan {
+/// How much memory a draft may spend on saving time.
+struct Effort {
+    /// Bytes of an array an item that is kept merely to save time.
+    keep: u64,
+    /// What the wishes for decoded tiles are divided by.
+    cache_share: u64,
+    /// Elements of a block that suits the tiles of what it reads.
+    elements: u64,
+}
+
+impl Effort {
+    /// Nothing is spent on saving time.
+    const LEAST: Effort = Effort { keep: 0, cache_share: 8, elements: granule::FEW_ELEMENTS };
+}
+
+fn draft(graph: Graph, settings: &Settings, effort: &Effort) -> Plan {
     let when = |d: &crate::graph::Decided| decide("when", &d.step, if d.on { "on" } else { "off" }, &d.why);
     let mut decisions = graph.decided.iter().map(when).collect();
     // First, so that no later rule spends a thought on what nobody asked for.
@@ -58,12 +81,12 @@ fn draft(graph: Graph, settings: &Settings, keep_limit: u64) -> Plan {
     };
     for pass in &passes {
         // Before anything is decided for items: those that would be decided differently are planned apart.
-        let sorts = variants::apply(&mut plan, pass, keep_limit);
+        let sorts = variants::apply(&mut plan, pass, effort.keep);
         let mut made = Vec::new();
         for sort in &sorts {
             let decided = plan.decisions.len();
             // What is kept decides where stages must be cut; so keeping comes before cutting.
-            let kept = keep::apply(&mut plan, pass, &sort.classes, keep_limit);
+            let kept = keep::apply(&mut plan, pass, &sort.classes, effort.keep);
             let whose = sort.suffix();
             plan.decisions[decided..].iter_mut().for_each(|d| d.about.push_str(&whose));
             // Needs to know every root, and gives the granule rule its stages.
@@ -71,7 +94,7 @@ fn draft(graph: Graph, settings: &Settings, keep_limit: u64) -> Plan {
             // After cutting: the block of a stage must suit all outputs it writes.
             let first = plan.stages.len() as u32;
             for mut stage in stages {
-                granule::apply(&mut plan, &mut stage, &sort.classes, &whose);
+                granule::apply(&mut plan, &mut stage, &sort.classes, &whose, effort.elements);
                 plan.stages.push(stage);
             }
             made.push((first..plan.stages.len() as u32).map(super::StageId).collect());
@@ -86,12 +109,15 @@ fn draft(graph: Graph, settings: &Settings, keep_limit: u64) -> Plan {
             items: None,
             exports: pass.exports.iter().copied().collect(),
             releases: Vec::new(),
+            caches: Vec::new(),
         });
     }
     cut::order(&mut plan);
     // Needs finished stages: what a stage computes decides which items it asks for.
     demand::apply(&mut plan);
     passes::release(&mut plan);
+    // Needs the blocks of all stages of a pass.
+    reads::apply(&mut plan, effort.cache_share);
     plan
 }
 

@@ -19,7 +19,7 @@ use zarrs::plugin::{PluginCreateError, ZarrVersion};
 
 /// The codec as the metadata of an array has it. A buffer tells by itself how it is decoded.
 #[derive(Debug, Clone)]
-struct BloscCodec {
+pub(crate) struct BloscCodec {
     configuration: BloscCodecConfiguration,
 }
 

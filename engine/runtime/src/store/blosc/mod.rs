@@ -11,6 +11,7 @@ mod encode;
 mod lz;
 mod shuffle;
 
+pub(crate) use codec::BloscCodec;
 pub use encode::encode_lz4;
 
 use flate2::{Decompress, FlushDecompress, Status};

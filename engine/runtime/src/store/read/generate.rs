@@ -28,7 +28,7 @@ pub fn meta(spec: &Generate) -> Result<SourceMeta, String> {
         return Err(format!("shape {:?} of {} is more than 2^63 bytes", spec.shape, spec.dtype));
     }
     let array = ArrayMeta::new(&spec.shape, spec.dtype, spec.axes.clone());
-    Ok(SourceMeta { array, access: Access::Any, read_bytes: 0 })
+    Ok(SourceMeta::new(array, Access::Any, 0))
 }
 
 /// A generated item.

@@ -43,7 +43,7 @@ pub(super) fn probe(
     let pixels = frame.height * frame.width * frame.channels as u64;
     // The file, the decoded image, and 16-bit coefficients of a progressive one.
     let read_bytes = bytes + pixels * if frame.progressive { 3 } else { 1 } + (1 << 20);
-    Ok(SourceMeta { array, access: Access::Whole, read_bytes })
+    Ok(SourceMeta::new(array, Access::Whole, read_bytes))
 }
 
 /// A reader of a JPEG file.

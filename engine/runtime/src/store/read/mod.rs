@@ -1,4 +1,4 @@
-//! Opening sources: the format is told by the first bytes of a file, never by its name.
+//! Opening sources: the format is told by the first bytes of a file, never by its name; a directory is a Zarr store.
 
 pub mod generate;
 mod jpeg;
@@ -6,10 +6,11 @@ mod png;
 pub mod table;
 mod tiff;
 mod tile_cache;
+mod zarr;
 
 use crate::store::{ArrayReader, StoreError};
 use engine_model::catalog::SourceMeta;
-use engine_model::spec::workflow::{Channels, InputDecl};
+use engine_model::spec::workflow::{Channels, InputDecl, Level};
 use ops_core::{ArrayMeta, Axes, Axis, DType, Region};
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
@@ -25,6 +26,8 @@ pub struct InputOptions {
     pub channels: Channels,
     /// Axes that replace those the file suggests.
     pub axes: Option<Axes>,
+    /// Which level of a multiscale image is taken; the finest where it is not said.
+    pub level: Option<Level>,
 }
 
 impl InputOptions {
@@ -34,7 +37,8 @@ impl InputOptions {
             Some(text) => Some(Axes::parse(&text.value)?),
             None => None,
         };
-        Some(InputOptions { channels: decl.channels, axes })
+        let level = decl.level.as_ref().map(|l| l.value.clone());
+        Some(InputOptions { channels: decl.channels, axes, level })
     }
 }
 
@@ -46,11 +50,15 @@ enum Kind {
     Tiff,
 }
 
-/// Tells shape, dtype, axes and reading cost of a file from its header.
+/// Tells shape, dtype, axes and reading cost of a file or Zarr array from its header.
 ///
 /// # Errors
-/// When the file can't be opened, is of no supported format, or its header is damaged.
+/// When it can't be opened, is of no supported format, is not one array, or its header is damaged.
 pub fn probe(path: &Path, options: &InputOptions) -> Result<SourceMeta, StoreError> {
+    if path.is_dir() {
+        return zarr::probe(path, options);
+    }
+    no_levels(path, options)?;
     let (kind, reader, bytes) = start(path)?;
     match kind {
         Kind::Png => png::probe(path, reader, bytes, options),
@@ -59,16 +67,38 @@ pub fn probe(path: &Path, options: &InputOptions) -> Result<SourceMeta, StoreErr
     }
 }
 
-/// Opens a file for reading its elements.
+/// Opens a file or Zarr array for reading its elements, in whatever order.
 ///
 /// # Errors
 /// As [`probe`].
 pub fn open(path: &Path, options: &InputOptions) -> Result<Box<dyn ArrayReader>, StoreError> {
+    open_keeping(path, options, u64::MAX)
+}
+
+/// Opens a file or Zarr array for reading its elements, keeping at most `cache` bytes of what it decodes, and no more
+/// than [`SourceMeta::cache_bytes`]; 0 where no tile will be needed twice.
+///
+/// # Errors
+/// As [`probe`].
+pub fn open_keeping(path: &Path, options: &InputOptions, cache: u64) -> Result<Box<dyn ArrayReader>, StoreError> {
+    if path.is_dir() {
+        return zarr::open(path, options, cache);
+    }
+    no_levels(path, options)?;
     let (kind, reader, bytes) = start(path)?;
     match kind {
         Kind::Png => png::open(path, reader, bytes, options),
         Kind::Jpeg => jpeg::open(path, reader, bytes, options),
-        Kind::Tiff => tiff::open(path, reader, bytes, options),
+        Kind::Tiff => tiff::open(path, reader, bytes, options, cache),
+    }
+}
+
+fn no_levels(path: &Path, options: &InputOptions) -> Result<(), StoreError> {
+    match &options.level {
+        None => Ok(()),
+        Some(level) => {
+            Err(not_one(path, format!("a file has no levels, found `level: {level}`; OME-Zarr images have them")))
+        }
     }
 }
 
@@ -78,9 +108,6 @@ type FileReader = BufReader<File>;
 fn start(path: &Path) -> Result<(Kind, FileReader, u64), StoreError> {
     let file = File::open(path).map_err(|e| io(path, "opening", &e))?;
     let about = file.metadata().map_err(|e| io(path, "reading the size of", &e))?;
-    if about.is_dir() {
-        return Err(unsupported(path, "a directory, expected a PNG, JPEG or TIFF file".into()));
-    }
     let mut reader = BufReader::with_capacity(FILE_BUFFER, file);
     let mut head = Vec::with_capacity(8);
     reader.by_ref().take(8).read_to_end(&mut head).map_err(|e| io(path, "reading", &e))?;
@@ -105,6 +132,10 @@ pub(crate) fn corrupt(path: &Path, message: String) -> StoreError {
 
 pub(crate) fn unsupported(path: &Path, message: String) -> StoreError {
     StoreError::Unsupported { path: path.into(), message }
+}
+
+pub(crate) fn not_one(path: &Path, message: String) -> StoreError {
+    StoreError::NotOne { path: path.into(), message }
 }
 
 pub(crate) fn io(path: &Path, doing: &str, e: &std::io::Error) -> StoreError {

@@ -54,7 +54,7 @@ pub(super) fn probe(
     options: &InputOptions,
 ) -> Result<SourceMeta, StoreError> {
     let layout = layout(path, &decoder(path, file, bytes)?, options)?;
-    Ok(SourceMeta { array: layout.meta, access: layout.access, read_bytes: layout.read_bytes })
+    Ok(SourceMeta::new(layout.meta, layout.access, layout.read_bytes))
 }
 
 /// A reader of a PNG file.

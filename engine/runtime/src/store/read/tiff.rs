@@ -39,7 +39,7 @@ struct TiffReader {
     layout: Layout,
     /// Decoders not in use, and the page each is at.
     idle: Mutex<Vec<(u64, TiffDecoder)>>,
-    cache: TileCache,
+    cache: TileCache<Block>,
 }
 
 /// What the first page says, and how many are like it.
@@ -80,7 +80,7 @@ pub(super) fn probe(
     options: &InputOptions,
 ) -> Result<SourceMeta, StoreError> {
     let layout = layout(path, &mut decoder(path, file, bytes)?, bytes, options)?;
-    Ok(SourceMeta { array: layout.meta, access: layout.access, read_bytes: layout.read_bytes })
+    Ok(SourceMeta { cache_bytes: layout.cache, ..SourceMeta::new(layout.meta, layout.access, layout.read_bytes) })
 }
 
 /// A reader of a TIFF file.
@@ -89,10 +89,11 @@ pub(super) fn open(
     file: FileReader,
     bytes: u64,
     options: &InputOptions,
+    cache: u64,
 ) -> Result<Box<dyn ArrayReader>, StoreError> {
     let mut decoder = decoder(path, file, bytes)?;
     let layout = layout(path, &mut decoder, bytes, options)?;
-    let cache = TileCache::new(layout.cache);
+    let cache = TileCache::new(cache.min(layout.cache));
     let idle = Mutex::new(vec![(u64::MAX, decoder)]);
     Ok(Box::new(TiffReader { path: path.into(), bytes, layout, idle, cache }))
 }
@@ -137,8 +138,8 @@ fn layout(path: &Path, d: &mut TiffDecoder, bytes: u64, options: &InputOptions) 
     let across = w.div_ceil(chunk.0.into());
     let rows = (2 * across * chunk_bytes).clamp(CACHE, LARGEST_CACHE);
     let cache = rows.min(meta.bytes()).max(chunk_bytes);
-    // Besides the cache: a tile being decoded and its encoded bytes, which are no more unless it does not compress.
-    let read_bytes = cache + 3 * chunk_bytes + super::FILE_BUFFER as u64;
+    // A tile being decoded and its encoded bytes, which are no more unless it does not compress.
+    let read_bytes = 3 * chunk_bytes + super::FILE_BUFFER as u64;
     let access = Access::Tiles(tile);
     Ok(Layout { meta, page, pages, chunk, plain: plain.is_some(), chunk_bytes, access, cache, read_bytes })
 }
@@ -268,8 +269,11 @@ impl ArrayReader for TiffReader {
             for row in rows.clone() {
                 for column in columns.clone() {
                     let chunk = (row * across + column) as u32;
-                    let decode = || self.decode(page, chunk, row * ch, column * cw, &read);
-                    let tile = self.cache.get((page, chunk), l.chunk_bytes, decode)?;
+                    let decode = || {
+                        let tile = self.decode(page, chunk, row * ch, column * cw, &read)?;
+                        Ok((tile, l.chunk_bytes))
+                    };
+                    let tile = self.cache.get((page, chunk.into()), l.chunk_bytes, decode)?;
                     block.paste(&tile);
                 }
             }
