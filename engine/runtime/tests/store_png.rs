@@ -220,3 +220,13 @@ proptest! {
         let _ = load(&v, &InputOptions::default());
     }
 }
+
+#[test]
+fn a_pipe_is_refused_and_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("pipe.png");
+    let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+    assert!(made.success());
+    let error = engine_runtime::store::read::probe(&path, &Default::default()).unwrap_err().to_string();
+    assert!(error.contains("expected a file or a directory"), "{error}");
+}

@@ -106,6 +106,11 @@ type FileReader = BufReader<File>;
 
 /// Opens the file, tells its format, and gives it back at its start together with its size.
 fn start(path: &Path) -> Result<(Kind, FileReader, u64), StoreError> {
+    // Opening a pipe would wait for a writer, and a device may never end.
+    let found = path.metadata().map_err(|e| io(path, "opening", &e))?;
+    if !found.is_file() {
+        return Err(unsupported(path, "a pipe, socket or device, expected a file or a directory".into()));
+    }
     let file = File::open(path).map_err(|e| io(path, "opening", &e))?;
     let about = file.metadata().map_err(|e| io(path, "reading the size of", &e))?;
     let mut reader = BufReader::with_capacity(FILE_BUFFER, file);
