@@ -17,6 +17,9 @@ pub use terms::terms;
 // The registry is filled by the crate `ops`, which the linker drops unless something refers to it.
 use ops as _;
 
+/// What a target does with bytes; it panics where something is wrong.
+pub type Target = fn(&[u8]);
+
 /// Every target by name.
-pub const TARGETS: [(&str, fn(&[u8])); 6] =
+pub const TARGETS: [(&str, Target); 6] =
     [("workflow", workflow), ("params", params), ("terms", terms), ("png", png), ("jpeg", jpeg), ("tiff", tiff)];

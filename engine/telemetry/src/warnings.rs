@@ -68,6 +68,15 @@ impl Records for Warned {
     }
 }
 
+/// A warning that the end of a reduction gave, for the tests of those who tell of it.
+#[cfg(test)]
+pub(crate) fn warned(node: u32, name: &str) -> Event {
+    use engine_runtime::event::{Warning, WarningRecord};
+    let warning = Warning { code: "W0921", text: "flat: nothing" };
+    let (stage, at) = (u32::from(node > 1), crate::fake::START + 5);
+    Event::Warned(Arc::new(WarningRecord { node, stage, item: 3, name: name.into(), warning, at, in_task: false }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,8 +90,8 @@ mod tests {
         warnings.on_event(&Event::RunStarted(Arc::new(crate::fake::header(dir.path(), 1))));
         let file = dir.path().join("Reports/warnings.yaml");
         assert!(!file.exists());
-        warnings.on_event(&crate::fake::warned(1, "a: #b"));
-        warnings.on_event(&crate::fake::warned(0, ""));
+        warnings.on_event(&warned(1, "a: #b"));
+        warnings.on_event(&warned(0, ""));
         assert!(warnings.finish(0).is_empty());
         let read: Vec<Value> = serde_yaml::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
         let texts: Vec<[Option<&str>; 4]> =

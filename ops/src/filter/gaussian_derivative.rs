@@ -119,7 +119,7 @@ fn derivative(sigma: f64, order: u32, radius: usize) -> Result<Kernel, OpError> 
         // scipy turns the weights round and correlates: on the low side stand those of positive x.
         polynomial * w
     });
-    Ok(if order % 2 == 0 { Kernel::Even(half.collect()) } else { Kernel::Odd(half.collect()) })
+    Ok(if order.is_multiple_of(2) { Kernel::Even(half.collect()) } else { Kernel::Odd(half.collect()) })
 }
 
 impl GaussianDerivative {

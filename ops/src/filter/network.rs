@@ -315,7 +315,8 @@ mod tests {
         let mut text = String::from(
             "//! Networks of the windows that are used most, as code: their values stay in registers.\n\
              //!\n\
-             //! Written by a test of `network`.\n",
+             //! Written by a test of `network`.\n\n\
+             #![expect(clippy::let_and_return, reason = \"every line is one step of the network\")]\n",
         );
         for n in [3, 5, 9] {
             let mut net = Network::new(n);

@@ -2,6 +2,8 @@
 //!
 //! Written by a test of `network`.
 
+#![expect(clippy::let_and_return, reason = "every line is one step of the network")]
+
 /// Sorts 3 values.
 #[inline(always)]
 pub(super) fn sort_3<K: Ord + Copy>(v: [K; 3]) -> [K; 3] {

@@ -97,7 +97,7 @@ mod tests {
         let (mut tasks, mut stages) = (Vec::new(), Vec::new());
         trace.add(&Event::StageStarted { stage: 0, at: 1 }, &mut tasks, &mut stages);
         for _ in 0..WARNINGS + 7 {
-            trace.add(&fake::warned(1, "a"), &mut tasks, &mut stages);
+            trace.add(&crate::warnings::warned(1, "a"), &mut tasks, &mut stages);
         }
         trace.add(&Event::StageEnded { stage: 0, at: 9 }, &mut tasks, &mut stages);
         assert!(tasks.is_empty());

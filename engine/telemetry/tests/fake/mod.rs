@@ -2,7 +2,7 @@
 
 use engine_runtime::event::{
     Action, ActionKind, Cause, Event, Failure, NodeInfo, OpTime, RunEnd, RunHeader, RunStatus, StageInfo, TaskRecord,
-    TaskStatus, Warning, WarningRecord,
+    TaskStatus,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -76,15 +76,6 @@ pub(crate) fn failure() -> TaskStatus {
         message: "expected 4 bytes, found 3: {é}".into(),
         left_out: false,
     }))
-}
-
-/// A warning that the end of a reduction gave.
-#[allow(dead_code, reason = "not all tests that share this file warn")]
-pub(crate) fn warned(node: u32, name: &str) -> Event {
-    let warning = Warning { code: "W0921", text: "flat: nothing" };
-    let stage = u32::from(node > 1);
-    let record = WarningRecord { node, stage, item: 3, name: name.into(), warning, at: START + 5, in_task: false };
-    Event::Warned(Arc::new(record))
 }
 
 /// All events of a run of `tasks` tasks that went well.
