@@ -130,7 +130,7 @@ fn random_case(rng: &mut Rng) -> Json {
             // scipy computes ranks in float64: beyond 2^53 they are not exact.
             T::from_f64((rng.unit() - 0.5) * (1u64 << 50) as f64)
         } else {
-            T::from_order_key(rng.bits() >> (64 - 8 * size_of::<T>()))
+            T::from_order_key(rng.bits() >> (64 - 8 * dtype.size()))
         };
     });
     json!({"op": op, "with": with, "axes": axes, "shape": shape, "input": {"dtype": dtype.name(), "hex": hex(block.bytes())}})
