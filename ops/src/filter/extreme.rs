@@ -1,7 +1,7 @@
 //! Minima and maxima over boxes: one pass per axis, streamed as those of `separable` are.
 //!
 //! Computed with keys, so the result is exact and does not depend on how it is put together: a window that is wider
-//! than [`DOUBLING`] along x is put together from windows of half the width, whose extremes are computed once.
+//! than `DOUBLING` along x is put together from windows of half the width, whose extremes are computed once.
 
 use super::key::Keyed;
 use ops_core::{Pool, pool::Scratch, simd::vectorize};
