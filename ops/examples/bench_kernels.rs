@@ -2,9 +2,9 @@
 //!
 //! `bench_kernels RGB HEIGHT WIDTH EDGE` reads an image of raw interleaved bytes. Each op is lowered, and its nodes run
 //! block by block in blocks of EDGE x EDGE pixels, as the runtime would. Requests are lines: `time KERNEL` answers with
-//! nanoseconds of this thread's CPU clock, `write KERNEL PATH` leaves the bytes of the result. Counted are the
-//! reductions, the maps and, where a block needs more than its own pixels, assembling them; a block that is needed as it
-//! is would be handed over as it is.
+//! two numbers, nanoseconds of this thread's CPU clock: of the reductions and maps, and of assembling blocks where one needs
+//! more than its own pixels. (The runtime assembles what it reads; what it computes it computes as large as it is needed. A block
+//! that is needed as it is is handed over as it is.) `write KERNEL PATH` leaves the bytes of the result.
 //!
 //! Instructions instead of time: `echo time KERNEL | valgrind --tool=callgrind --toggle-collect='*counted*' …`.
 
@@ -35,6 +35,13 @@ fn counted<R>(nanos: &mut i64, f: impl FnOnce() -> R) -> R {
     result
 }
 
+/// Nanoseconds of a run.
+#[derive(Debug, Default)]
+struct Nanos {
+    kernels: i64,
+    assembling: i64,
+}
+
 /// An op on one input.
 struct Kernel {
     input: Block,
@@ -56,19 +63,19 @@ impl Kernel {
     }
 
     /// The blocks a node needs; assembling is counted where they are more than the block itself.
-    fn blocks(&self, needs: &[Need], own: &Region, pool: &Pool, nanos: &mut i64) -> Vec<Block> {
+    fn blocks(&self, needs: &[Need], own: &Region, pool: &Pool, nanos: &mut Nanos) -> Vec<Block> {
         let assemble =
             |n: &Need| n.boundary.assemble(pool, &n.region, self.input.region(), &[&self.input], self.input.dtype());
         let more = |n: &&Need| n.region.volume() > own.volume() * if own.rank() < n.region.rank() { 3 } else { 1 };
         match needs.iter().find(more) {
-            Some(_) => counted(nanos, || needs.iter().map(assemble).collect()),
+            Some(_) => counted(&mut nanos.assembling, || needs.iter().map(assemble).collect()),
             None => needs.iter().map(assemble).collect(),
         }
     }
 
-    /// The result and the nanoseconds it took.
-    fn run(&self, pool: &Pool) -> (Block, i64) {
-        let (ports, mut nanos, mut result) = (&self.ports, 0, None);
+    /// The result and the time it took.
+    fn run(&self, pool: &Pool) -> (Block, Nanos) {
+        let (ports, mut nanos, mut result) = (&self.ports, Nanos::default(), None);
         let mut values: BTreeMap<usize, Value> = BTreeMap::new();
         for (at, node) in self.nodes.nodes().iter().enumerate() {
             let consumed: Vec<Value> = node.values.iter().map(|v| values[&v.0].clone()).collect();
@@ -81,13 +88,13 @@ impl Kernel {
                         let blocks = self.blocks(&reduce.needs(ports, &region), &region, pool, &mut nanos);
                         let blocks: Vec<&Block> = blocks.iter().collect();
                         let call = ReduceCall { ports, region: &region, blocks: &blocks, values: &consumed, pool };
-                        counted(&mut nanos, || {
+                        counted(&mut nanos.kernels, || {
                             let mut partial = reduce.start(ports);
                             reduce.add(&call, &mut partial).expect("a reduction");
                             reduce.merge(&mut root, partial).expect("a merge");
                         });
                     }
-                    let value = counted(&mut nanos, || {
+                    let value = counted(&mut nanos.kernels, || {
                         let warnings = Warnings::default();
                         let call = FinishCall { ports, values: &consumed, warnings: &warnings };
                         reduce.finish(root, &call).expect("a value")
@@ -101,7 +108,7 @@ impl Kernel {
         (result.expect("an array"), nanos)
     }
 
-    fn mapped(&self, map: &dyn Map, values: &[Value], pool: &Pool, nanos: &mut i64) -> Block {
+    fn mapped(&self, map: &dyn Map, values: &[Value], pool: &Pool, nanos: &mut Nanos) -> Block {
         let ports = &self.ports;
         let meta = map.infer(ports).expect("inputs");
         let mut whole = Block::zeros(meta.dtype, meta.region());
@@ -113,7 +120,7 @@ impl Kernel {
             let blocks: Vec<&Block> = blocks.iter().collect();
             let warnings = Warnings::default();
             let call = MapCall { ports, meta: &meta, blocks: &blocks, values, pool, warnings: &warnings };
-            let out = counted(nanos, || {
+            let out = counted(&mut nanos.kernels, || {
                 let mut out = Block::take(pool, meta.dtype, region);
                 map.apply(&call, &mut out).expect("a map");
                 out
@@ -178,7 +185,10 @@ fn main() {
     for line in std::io::stdin().lock().lines() {
         let line = line.expect("a request");
         match line.split_once(' ').expect("a request and a kernel") {
-            ("time", name) => println!("{}", kernels[name].run(&pool).1),
+            ("time", name) => {
+                let Nanos { kernels, assembling } = kernels[name].run(&pool).1;
+                println!("{kernels} {assembling}");
+            }
             ("write", rest) => {
                 let (name, path) = rest.rsplit_once(' ').expect("a kernel and a path");
                 std::fs::write(path, kernels[name].run(&pool).0.bytes()).expect("a file");

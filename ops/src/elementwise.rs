@@ -126,6 +126,14 @@ pub(crate) fn unary(src: &Block, out: &mut Block, how: Store, f: impl Fn(f64) ->
     });
 }
 
+/// `out = src`, rounded.
+pub(crate) fn rounded(src: &Block, out: &mut Block, how: Store) {
+    match src.dtype() {
+        DType::Float64 => store_block(src.as_slice(), out, 0, how),
+        _ => unary(src, out, how, |x| x),
+    }
+}
+
 /// `out = f(a, b)`, element by element.
 pub(crate) fn binary(a: &Block, b: &Block, out: &mut Block, how: Store, f: impl Fn(f64, f64) -> f64) {
     let (mut x, mut y) = ([0.0; RUN], [0.0; RUN]);

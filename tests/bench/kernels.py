@@ -5,8 +5,10 @@
 
 Builds the example `bench_kernels` and asks it for one run of a kernel at a time. Every round times each kernel a few times
 with each contender, in turn; what counts is the CPU time of the one thread that works (user and system), so that other load
-on the machine disturbs little. Prints nanoseconds per pixel: the least and the median of the rounds, and how many times as
-long as ours the peer's least is. It refuses when a result is not the peer's: bit by bit, gaussian within 1e-12.
+on the machine disturbs little. Prints nanoseconds per pixel: the least and the median of the rounds, what assembling a block
+and its neighbours takes beside (only where a filter reads its input from a store or from memory: in a chain, what it needs is
+computed as large as it is needed), and how many times as long as ours the peer's least is, without and with that. The last row
+is the sum of the kernels of the job. It refuses when a result is not the peer's: bit by bit, gaussian within 1e-12.
 """
 import argparse
 import glob
@@ -27,6 +29,7 @@ from scipy import ndimage as ndi  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.join(HERE, "..", "..")
+JOB = ("normalize", "grayscale", "gaussian 1", "threshold", "label")
 WEIGHTS = (0.2125, 0.7154, 0.0721)
 
 
@@ -97,7 +100,7 @@ class Ours:
         return answer or sys.exit(f"bench_kernels stopped at `{line}`")
 
     def nanos(self, kernel):
-        return int(self.ask(f"time {kernel}"))
+        return [int(n) for n in self.ask(f"time {kernel}").split()]
 
     def result(self, kernel, dtype):
         self.ask(f"write {kernel} {self.folder}/result")
@@ -149,21 +152,35 @@ def main():
             check(kernel, ours, peer(data))
         for turn in range(a.rounds):
             for kernel, (data, peer, dask_peer) in kernels.items():
-                row = times.setdefault(kernel, ([], [], []))
-                row[0].extend(ours.nanos(kernel) for _ in range(a.repeat))
-                row[1].extend(nanos(lambda: peer(data)) for _ in range(a.repeat))
+                own, beside, theirs, slow = times.setdefault(kernel, ([], [], [], []))
+                for _ in range(a.repeat):
+                    taken, assembling = ours.nanos(kernel)
+                    own.append(taken)
+                    beside.append(assembling)
+                    theirs.append(nanos(lambda: peer(data)))
                 if dask_peer and turn < a.dask_rounds:
-                    row[2].append(nanos(dask_peer))
+                    slow.append(nanos(dask_peer))
     pixels = rgb.shape[0] * rgb.shape[1]
-    shown = lambda t: f"{min(t) / pixels:.2f} ({sorted(t)[len(t) // 2] / pixels:.2f})" if t else "-"  # noqa: E731
-    ratio = lambda t, own: f"{min(t) / min(own):.1f}" if t else "-"  # noqa: E731
     print(f"{os.path.basename(a.image)}, {rgb.shape[0]} x {rgb.shape[1]}, blocks of {a.edge}, {a.rounds} rounds,")
     print("one thread, CPU time: nanoseconds per pixel, least (median)\n")
-    print("| kernel | ours | numpy, scipy | dask-image | scipy / ours | dask-image / ours |")
-    print("|---|---|---|---|---|---|")
-    for kernel, (own, peer, dask_peer) in times.items():
-        print(f"| {kernel} | {shown(own)} | {shown(peer)} | {shown(dask_peer)} | {ratio(peer, own)} | "
-              f"{ratio(dask_peer, own)} |")
+    print("| kernel | ours | assembling | numpy, scipy | dask-image | scipy / ours | with assembling | dask-image / ours |")
+    print("|---|---|---|---|---|---|---|---|")
+    for kernel, row in times.items():
+        least = [min(t) / pixels if t else 0 for t in row]
+        median = [sorted(t)[len(t) // 2] / pixels if t else 0 for t in row]
+        table_row(kernel, least, median)
+    if all(kernel in times for kernel in JOB):
+        least = [sum(min(times[k][i]) for k in JOB) / pixels for i in range(3)] + [0]
+        median = [sum(sorted(times[k][i])[len(times[k][i]) // 2] for k in JOB) / pixels for i in range(3)] + [0]
+        table_row("sum of the job's", least, median)
+
+
+def table_row(name, least, median):
+    """A row of the table; 0 stands for what was not timed."""
+    shown = [f"{a:.2f} ({b:.2f})" if a else "-" for a, b in zip(least, median)]
+    own, beside, theirs, slow = least
+    ratios = [theirs / own, theirs / (own + beside), slow / own]
+    print("| " + " | ".join([name, *shown, *(f"{r:.1f}" if r else "-" for r in ratios)]) + " |")
 
 
 if __name__ == "__main__":

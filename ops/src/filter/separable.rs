@@ -9,7 +9,7 @@
 //! and never running along a line.
 
 use crate::elementwise::{Store, wrapped};
-use ops_core::{Element, Pool, pool::Scratch, simd::vectorize};
+use ops_core::{DType, Element, Pool, pool::Scratch, simd::vectorize};
 
 /// Results computed at once: eight registers of 256 bits.
 const LANES: usize = 32;
@@ -18,6 +18,10 @@ const LANES: usize = 32;
 const SLABS_BYTES: usize = 256 << 10;
 const FEWEST_SLABS: usize = 4;
 const MOST_SLABS: usize = 32;
+
+/// Taps up to which float64 is read from where it lies: so few rows stay in the nearest cache without a tile, and copying
+/// them into one takes as long as weighing them.
+const FEW_TAPS: usize = 12;
 
 /// What is computed along one axis.
 #[derive(Debug, Clone, PartialEq)]
@@ -157,7 +161,7 @@ fn descend<T: Element, U: Element>(
 
 /// [`weigh`] with a step of one slab, by strips of columns.
 fn weigh_slabs<T: Element>(slabs: &mut [f64], src: &[T], stride: usize, kernel: &Kernel, tile: &mut [f64]) {
-    if stride < LANES {
+    if stride < LANES || (T::DTYPE == DType::Float64 && kernel.taps() <= FEW_TAPS) {
         return weigh(slabs, src, stride, kernel, Store::Nearest.into());
     }
     let rows = slabs.len() / stride + kernel.taps() - 1;

@@ -1,6 +1,6 @@
 //! `cast`: another dtype.
 
-use crate::elementwise::{Store, unary, widened, wrapped};
+use crate::elementwise::{Store, rounded, widened, wrapped};
 use ops_core::contract::{Array, Case, Content, Expected, Input};
 use ops_core::simd::vectorize;
 use ops_core::{
@@ -72,7 +72,7 @@ impl Map for Cast {
                 Rounding::Truncate => Store::Truncated,
                 Rounding::Wrap => Store::Wrapped,
             };
-            unary(src, out, how, |x| x);
+            rounded(src, out, how);
         }
         Ok(())
     }
