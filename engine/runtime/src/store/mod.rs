@@ -90,4 +90,9 @@ pub trait ArrayWriter: Send + Sync {
 
     /// Drops what was written so far.
     fn abandon(&self);
+
+    /// Leaves what was written so far, for a later writer that resumes; a format that can't be taken up again drops it.
+    fn suspend(&self) {
+        self.abandon();
+    }
 }

@@ -52,6 +52,8 @@ pub struct WriteOptions {
     pub compression: Compression,
     /// Waits until the file has reached the disk before it gets its name.
     pub sync: bool,
+    /// Takes up what an earlier writer of the same array left suspended, where the format can.
+    pub resume: bool,
 }
 
 /// Starts a file (or store) for an array.
