@@ -16,6 +16,7 @@ mod oracles;
 mod overhead;
 mod plans;
 mod receiver;
+mod resume;
 mod support;
 mod warnings;
 mod zarr;

@@ -1,5 +1,6 @@
 //! The run directory: made fresh, never shared.
 
+use engine_runtime::journal::Journal;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,44 @@ impl RunDir {
             fs::create_dir(&path).map_err(|e| named(&path, &e))?;
         }
         Ok(RunDir { root })
+    }
+
+    /// The directory of an earlier run, to go on with. Its record is put aside into `Reports/1`, `Reports/2`, …
+    ///
+    /// # Errors
+    /// In words, with the path: it is no run directory, or can't be written.
+    pub fn resume(root: &Path) -> Result<RunDir, String> {
+        let dir = RunDir { root: root.to_path_buf() };
+        if !dir.journal_path().is_file() {
+            let text = "is no directory of a run that can be resumed (it has no Reports/journal)";
+            return Err(format!("`{}` {text}; name one with --resume, or start afresh without", root.display()));
+        }
+        let failed = |e: io::Error| format!("can't go on in the run directory `{}`: {e}", root.display());
+        fs::create_dir_all(dir.results()).map_err(failed)?;
+        let free = (1u32..).map(|n| dir.reports().join(n.to_string())).find(|p| !p.exists());
+        let aside = free.ok_or_else(|| failed(io::Error::other("no free number for its record")))?;
+        fs::create_dir(&aside).map_err(failed)?;
+        for entry in fs::read_dir(dir.reports()).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path.is_file() && path != dir.journal_path() {
+                fs::rename(&path, aside.join(path.file_name().unwrap_or_default())).map_err(failed)?;
+            }
+        }
+        Ok(dir)
+    }
+
+    /// The journal: a new one, or that of the run that is resumed.
+    ///
+    /// # Errors
+    /// In words: it can't be made or read.
+    pub fn journal(&self, resume: bool) -> Result<Journal, String> {
+        let path = self.journal_path();
+        let journal = if resume { Journal::open(&path, false) } else { Journal::create(&path, false) };
+        journal.map_err(|e| format!("can't use the journal `{}`: {e}", path.display()))
+    }
+
+    fn journal_path(&self) -> PathBuf {
+        self.reports().join("journal")
     }
 
     /// Where the record goes.

@@ -25,6 +25,8 @@ pub struct Request<'a> {
     pub profile: &'a ProfileArgs,
     /// The run directory, if one is named.
     pub out: Option<&'a Path>,
+    /// The run directory of an earlier run to go on with.
+    pub resume: Option<&'a Path>,
     /// Go on with other items when one fails.
     pub keep_going: bool,
     /// Outputs of the run besides its results.
@@ -81,10 +83,16 @@ pub fn execute(request: Request<'_>) -> Result<Ran, u8> {
         eprintln!("`engine plan` shows the plan with its terms");
         exit::IMPOSSIBLE
     })?;
-    let dir = RunDir::create(request.out).map_err(|e| {
+    let usage = |e: String| {
         eprintln!("error: {e}");
         exit::USAGE
-    })?;
+    };
+    let dir = match request.resume {
+        Some(earlier) => RunDir::resume(earlier),
+        None => RunDir::create(request.out),
+    };
+    let dir = dir.map_err(usage)?;
+    let journal = dir.journal(request.resume.is_some()).map_err(usage)?;
     let cpu_profile = request.settings.profile == ProfileClock::Cpu;
     let config = header::settings(cpu_profile, request.keep_going, &prepared);
     record(&dir, &config, &prepared, &plan, &graph_document).map_err(|e| {
@@ -104,6 +112,7 @@ pub fn execute(request: Request<'_>) -> Result<Ran, u8> {
         stop: request.stop,
         bus: &bus,
         clock,
+        journal: Some(&journal),
     };
     let started = std::time::Instant::now();
     let outcome = exec::run(&plan, &options).map_err(|e| internal(format!("can't start worker threads: {e}")))?;

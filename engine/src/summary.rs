@@ -65,6 +65,7 @@ pub fn document(ran: &Ran) -> serde_json::Value {
         "projected_peak_bytes": ran.plan.memory.projected,
         "tasks": o.tasks_ok,
         "tasks_failed": o.tasks_failed,
+        "tasks_resumed": o.tasks_resumed,
         "items_failed": o.items_failed,
         "bytes_read": o.bytes_read,
         "bytes_written": o.bytes_written,
@@ -100,7 +101,7 @@ fn failure(f: &Failure) {
         (Cause::BadData, Some(path), Some(_)) => {
             eprintln!("  next:   replace or remove `{}`, or leave such items out with --keep-going", path.display());
         }
-        (Cause::DiskFull, ..) => eprintln!("  next:   free some space, then run again"),
+        (Cause::DiskFull, ..) => eprintln!("  next:   free some space, then go on with --resume"),
         (Cause::Memory, ..) => eprintln!("  next:   `engine plan` shows what takes the memory"),
         (Cause::Bug, ..) => eprintln!("  next:   report it with the Reports directory of this run"),
         _ => {}
@@ -121,12 +122,18 @@ fn text(ran: &Ran) {
         bytes(o.bytes_read),
         bytes(o.bytes_written)
     );
+    if o.tasks_resumed > 0 {
+        println!("  {} done before", count(o.tasks_resumed, "task"));
+    }
     if o.items_failed > 0 || o.tasks_failed > 0 {
         println!("  {} failed, {} left out", count(o.tasks_failed, "task"), count(o.items_failed, "item"));
     }
     println!("  memory {} of {} projected", bytes(host::peak_rss()), bytes(ran.plan.memory.projected));
     for w in &o.outputs {
         println!("  {:16} {}, {} in {}", w.name, count(w.entries, "file"), bytes(w.bytes), w.path.display());
+    }
+    if ran.code() == crate::exit::INTERRUPTED {
+        println!("  go on with the same command and --resume {}", ran.dir.root.display());
     }
     println!("  record in {}", ran.dir.reports().display());
 }

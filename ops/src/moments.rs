@@ -19,7 +19,7 @@ pub(crate) struct Mean;
 pub(crate) struct Deviation;
 
 /// A sum, and how many elements went into it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Counted {
     sum: ExactSum,
     count: u64,

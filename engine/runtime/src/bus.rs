@@ -267,7 +267,7 @@ fn must_arrive(event: &Event) -> bool {
     match event {
         Event::TaskEnded(record) => matches!(record.status, TaskStatus::Failed(_)),
         Event::ItemEnded { ok, .. } => !ok,
-        Event::Value { .. } | Event::Warned(_) => false,
+        Event::TaskResumed { .. } | Event::Value { .. } | Event::Warned(_) => false,
         Event::RunStarted(_) | Event::StageStarted { .. } | Event::StageEnded { .. } | Event::RunEnded(_) => true,
     }
 }

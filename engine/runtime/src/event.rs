@@ -230,6 +230,11 @@ pub enum Event {
     },
     /// A task ended.
     TaskEnded(Arc<TaskRecord>),
+    /// A task need not be run: an earlier run did what it would do.
+    TaskResumed {
+        /// Number of the stage.
+        stage: u32,
+    },
     /// The last task of a stage ended.
     StageEnded {
         /// Number of the stage.

@@ -7,5 +7,6 @@ pub mod bus;
 pub mod event;
 pub mod exec;
 pub mod host;
+pub mod journal;
 pub mod schedule;
 pub mod store;

@@ -21,6 +21,9 @@ pub struct RunArgs {
     /// The run directory; absent or empty. [default: YYYYmmdd-HHMMSS-RUN in the working directory]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+    /// Go on in the directory of an earlier run, with the same workflow or a changed one: what is there and still right is kept.
+    #[arg(long, value_name = "DIR", conflicts_with = "out")]
+    resume: Option<PathBuf>,
     /// Go on with other items when one fails; the run then ends with exit code 5.
     #[arg(long)]
     keep_going: bool,
@@ -64,6 +67,7 @@ pub fn run(args: &RunArgs) -> u8 {
         workflow: &args.workflow,
         profile: &args.profile_args,
         out: args.out.as_deref(),
+        resume: args.resume.as_deref(),
         keep_going: args.keep_going,
         settings: Settings {
             worker: None,

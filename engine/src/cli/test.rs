@@ -148,6 +148,7 @@ fn one(args: &TestArgs, path: &Path, sources: &Sources, number: usize, test: &Te
     };
     let workflow = WorkflowArgs { workflow: path.to_owned(), set: Vec::new(), params: Vec::new(), test: Some(number) };
     let ran = running::execute(Request {
+        resume: None,
         workflow: &workflow,
         profile: &args.profile,
         out: Some(&dir.path().join("run")),

@@ -20,7 +20,7 @@ const BIAS: i64 = 34 * 64;
 ///
 /// Adding and merging are exactly associative and commutative. NaN, or infinities of both signs, make the sum NaN; an
 /// infinity of one sign makes it that infinity. An empty sum, and one of negative zeros, is +0.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 pub struct ExactSum {
     /// Two's complement, least significant first; the top limb stays within a quarter of its range.
     limbs: SmallVec<[u64; 4]>,

@@ -1,6 +1,7 @@
 //! The two primitives, [`Map`] and [`Reduce`], and the [`Op`] that lowers to them.
 
 use crate::{ArrayMeta, Block, Boundary, Lowering, OpError, Pool, Port, Ports, Region, Value, Warnings};
+use serde::{Serialize, de::DeserializeOwned};
 use smallvec::SmallVec;
 use std::any::Any;
 use std::fmt::Debug;
@@ -110,8 +111,8 @@ pub struct FinishCall<'a> {
 ///
 /// Merging is exactly associative and commutative: any partition merged in any order gives the same bits.
 pub trait Reduce: Debug + Send + Sync {
-    /// What is accumulated.
-    type Partial: Send + 'static;
+    /// What is accumulated. It can be written down, so that a run which resumes need not compute it again.
+    type Partial: Send + Serialize + DeserializeOwned + 'static;
 
     /// Checks the inputs.
     ///
@@ -178,6 +179,18 @@ pub trait DynReduce: Debug + Send + Sync {
     fn state_bytes(&self, ports: &Ports) -> u64;
     fn partial_bytes(&self, ports: &Ports, block: &Region) -> u64;
     fn nanos_per_element(&self) -> f32;
+
+    /// A partial as bytes.
+    ///
+    /// # Errors
+    /// When it is a partial of another reduction: a bug.
+    fn pack(&self, partial: &AnyPartial) -> Result<Vec<u8>, OpError>;
+
+    /// The partial that was packed to these bytes.
+    ///
+    /// # Errors
+    /// When the bytes are not those of a partial of this reduction.
+    fn unpack(&self, bytes: &[u8]) -> Result<AnyPartial, OpError>;
 }
 
 fn foreign() -> OpError {
@@ -214,6 +227,15 @@ impl<R: Reduce> DynReduce for R {
     }
     fn nanos_per_element(&self) -> f32 {
         Reduce::nanos_per_element(self)
+    }
+    fn pack(&self, partial: &AnyPartial) -> Result<Vec<u8>, OpError> {
+        let partial: &R::Partial = partial.downcast_ref().ok_or_else(foreign)?;
+        postcard::to_stdvec(partial).map_err(|e| OpError::Internal(format!("a partial that can't be packed: {e}")))
+    }
+    fn unpack(&self, bytes: &[u8]) -> Result<AnyPartial, OpError> {
+        let partial: R::Partial = postcard::from_bytes(bytes)
+            .map_err(|e| OpError::Internal(format!("bytes that are no partial of this reduction: {e}")))?;
+        Ok(Box::new(partial))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Integer boxes: the one way this project says "this part of that array".
 
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 /// Coordinates or extents along the axes of an array, slowest axis first. Up to six stay off the heap.
@@ -9,7 +10,7 @@ pub type Index = SmallVec<[i64; 6]>;
 ///
 /// A region may reach outside its array: a filter at the edge asks for what lies beyond, and the boundary mode of
 /// the op says what is found there.
-#[derive(Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Region {
     /// The first index along each axis.
     pub lo: Index,

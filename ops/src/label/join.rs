@@ -20,7 +20,7 @@ pub(crate) struct Join {
 }
 
 /// The blocks seen so far.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Seen {
     parts: Vec<Part>,
     bytes: u64,

@@ -9,7 +9,7 @@ use ops_core::{Element, Index, Pool, Region, block::for_rows, simd::vectorize};
 const PART: u64 = 256;
 
 /// The foreground of one block as bits and runs, and the component of each run.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Part {
     /// The block.
     pub(crate) region: Region,

@@ -15,7 +15,7 @@ const FIXED: u64 = 4 << 10;
 const FIRST: usize = 32;
 
 /// Which columns there are, and of what.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Wanted {
     /// Label 0 gets a row.
     pub(crate) background: bool,
@@ -88,7 +88,7 @@ impl Wanted {
 }
 
 /// What did not fit the memory that was set aside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Excess {
     /// More labels than allowed.
     Labels,
@@ -97,7 +97,7 @@ pub(crate) enum Excess {
 }
 
 /// The rows, in the order in which labels were first met; emptied when they don't fit.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Rows {
     /// Which columns there are.
     pub(crate) wanted: Wanted,

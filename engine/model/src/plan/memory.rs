@@ -336,18 +336,23 @@ pub fn task_bytes(plan: &Plan, task: &TaskPlan, class: usize) -> u64 {
             }
         }
     }
+    // What the journal is told of partials, until the task ends, and then once more in the form of its file.
+    let mut packed = 0;
     for root in &task.roots {
         if let Root::Reduce(n) = root.root
             && let Kind::Reduce(op, _) = &plan.graph.node(n).kind
         {
             let ports = plan.graph.ports(n, class);
-            peak = peak.max(now + assembled(n, &root.needs, &root.from) + op.partial_bytes(&ports, &root.region));
+            let partial = op.partial_bytes(&ports, &root.region);
+            // Numbers of variable length take a quarter more at most.
+            packed += partial + partial / 4;
+            peak = peak.max(now + assembled(n, &root.needs, &root.from) + partial + packed);
         } else if let Some(&at) = root.from.first().and_then(|f| f.first())
             && task.pieces[at as usize].region != root.region
         {
             // Cut to the block before it is kept or written.
-            peak = peak.max(now + block_bytes(plan, task.pieces[at as usize].node, class, &root.region));
+            peak = peak.max(now + packed + block_bytes(plan, task.pieces[at as usize].node, class, &root.region));
         }
     }
-    peak
+    peak.max(2 * packed)
 }

@@ -12,6 +12,7 @@
 
 pub mod document;
 pub mod eval;
+pub mod fingerprint;
 pub mod memory;
 pub mod print;
 pub mod rules;

@@ -1,6 +1,7 @@
 //! What is due when the last task of a stage, an item or a pass is done: values, complete outputs, arrays that may go.
 
 use super::item::{ItemData, lock, outlives};
+use super::resume::State;
 use super::run::{Driver, Shared};
 use super::task::{self, Failed};
 use crate::event::{Event, Failure};
@@ -34,23 +35,25 @@ impl Driver<'_> {
                         }
                     }
                 }
+                Root::Write(o) if self.completed_before(data, root, o) => {}
                 Root::Write(o) => {
                     let writer = data.outputs.get(&o).and_then(|w| lock(&w.writer).take());
                     let writer = match writer {
                         Some(w) => w,
-                        // No block was written: an empty array.
-                        None => self
-                            .cx
-                            .outputs
-                            .open(plan, o, task.item, task.class)
-                            .map_err(|e| task::store_failed(plan.graph.outputs[o].node, String::new(), e))?,
+                        // No block was written: an empty array, or an earlier run wrote them all.
+                        None => task::open_output(&self.cx, data, stage, o)?,
                     };
+                    let node = plan.graph.outputs[o].node;
                     let bytes = writer.finish().map_err(|e| {
                         writer.abandon();
-                        task::store_failed(plan.graph.outputs[o].node, String::new(), e)
+                        task::store_failed(node, String::new(), e)
                     })?;
                     self.bytes_written.fetch_add(bytes, Ordering::Relaxed);
                     self.cx.outputs.completed(o, bytes);
+                    if let Some((resume, r)) = self.cx.resume.as_ref().zip(data.roots.get(&root)) {
+                        let (path, bytes) = self.cx.outputs.size(plan, o, task.item);
+                        resume.complete(&r.keys, &path, bytes).map_err(|e| task::journal_failed(resume, node, &e))?;
+                    }
                 }
                 Root::Keep(_) => {}
             }
@@ -61,6 +64,13 @@ impl Driver<'_> {
             }
         }
         Ok(())
+    }
+
+    /// True for an output that an earlier run completed, which then counts as one of this run.
+    fn completed_before(&self, data: &ItemData, root: Root, o: usize) -> bool {
+        let journaled = self.cx.resume.as_ref().zip(data.roots.get(&root));
+        let bytes = journaled.filter(|(_, r)| r.state == State::Complete).and_then(|(s, r)| s.completed(&r.keys));
+        bytes.inspect(|b| self.cx.outputs.completed(o, *b)).is_some()
     }
 
     fn value(&self, op: &dyn DynReduce, n: NodeId, task: &Task, data: &ItemData) -> Result<Value, Failed> {
@@ -118,7 +128,7 @@ impl Driver<'_> {
         let (plan, item) = (self.cx.plan, data.item);
         let g = &plan.groups[group];
         if failed {
-            data.abandon();
+            data.give_up(self.cx.resume.is_some());
         } else {
             let mut exports = self.cx.exports.write().unwrap_or_else(PoisonError::into_inner);
             for (&n, kept) in data.kept.iter().filter(|(n, _)| outlives(plan, group, item, **n)) {

@@ -1,11 +1,12 @@
 //! What an item in flight owns.
 
+use super::resume::{Keys, Resume, State};
 use crate::store::{ArrayReader, ArrayWriter};
 use engine_model::graph::{Kind, NodeId};
 use engine_model::plan::{Plan, Root, Stage, StageId};
 use ops_core::op::AnyPartial;
 use ops_core::{Axis, Block, DType, Grid, Pool, Region, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -104,6 +105,14 @@ pub struct OpenSource {
     pub(crate) cache: u64,
 }
 
+/// A root of an item in the journal.
+pub struct Journaled {
+    /// What it is called there.
+    pub keys: Keys,
+    /// How much of it an earlier run left.
+    pub state: State,
+}
+
 /// What an item in flight owns.
 pub struct ItemData {
     /// Number of the item.
@@ -120,6 +129,10 @@ pub struct ItemData {
     pub outputs: BTreeMap<usize, OpenOutput>,
     /// Open sources that are read region by region.
     pub readers: BTreeMap<NodeId, OpenSource>,
+    /// Roots that the journal tells of; none without a journal.
+    pub roots: BTreeMap<Root, Journaled>,
+    /// Kept arrays that nothing which is still to be done reads.
+    pub unneeded: BTreeSet<NodeId>,
 }
 
 impl ItemData {
@@ -141,6 +154,8 @@ impl ItemData {
             values: BTreeMap::new(),
             outputs: BTreeMap::new(),
             readers: BTreeMap::new(),
+            roots: BTreeMap::new(),
+            unneeded: BTreeSet::new(),
         };
         for &id in group.stages_of(class) {
             let stage = plan.stage(id);
@@ -178,11 +193,29 @@ impl ItemData {
         data
     }
 
-    /// Drops every output that is not complete.
-    pub fn abandon(&self) {
+    /// Looks up what an earlier run left of it.
+    pub fn look_up(&mut self, plan: &Plan, at: usize, resume: &Resume<'_>) {
+        for &id in plan.groups[at].stages_of(self.class) {
+            let stage = plan.stage(id);
+            for &root in &stage.roots {
+                if let Some(keys) = resume.keys(plan, stage, root, self.item, self.class) {
+                    let state = resume.state(plan, stage, root, &keys, self.class);
+                    self.roots.insert(root, Journaled { keys, state });
+                }
+            }
+        }
+        // Without anything done, all is needed.
+        if self.roots.values().any(|r| r.state != State::Open) {
+            let unneeded = |n: &&NodeId| !resume.needed(plan, at, **n, self.item, self.class);
+            self.unneeded = self.kept.keys().filter(unneeded).copied().collect();
+        }
+    }
+
+    /// Gives up every output that is not complete: leaves it for a run that resumes, or drops it.
+    pub fn give_up(&self, resumable: bool) {
         for out in self.outputs.values() {
             if let Some(w) = lock(&out.writer).take() {
-                w.abandon();
+                if resumable { w.suspend() } else { w.abandon() }
             }
         }
     }

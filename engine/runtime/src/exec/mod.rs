@@ -5,12 +5,14 @@
 //! - [`task`] evaluates one block.
 //! - [`item`] holds what an item in flight owns: kept arrays, open outputs, partials, values.
 //! - [`outputs`] names and opens outputs.
+//! - [`resume`] tells what an earlier run left.
 
 pub mod clock;
 mod complete;
 pub mod item;
 pub mod outputs;
 mod report;
+pub mod resume;
 pub mod run;
 pub mod sources;
 pub mod task;

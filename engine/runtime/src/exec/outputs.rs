@@ -1,10 +1,11 @@
 //! Names and opens outputs, and counts what they hold.
 
+use crate::store::write::WriteOptions;
 use crate::store::{ArrayWriter, StoreError, write};
 use engine_model::graph::Output;
 use engine_model::plan::{Plan, rules};
 use engine_model::spec::workflow::Naming;
-use ops_core::Table;
+use ops_core::{ArrayMeta, Table};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -77,12 +78,19 @@ impl Outputs {
     ///
     /// # Errors
     /// When its directory or file can't be made.
-    pub fn open(&self, plan: &Plan, o: usize, item: u64, class: usize) -> Result<Arc<dyn ArrayWriter>, StoreError> {
+    pub fn open(
+        &self,
+        plan: &Plan,
+        o: usize,
+        item: u64,
+        class: usize,
+        resume: bool,
+    ) -> Result<Arc<dyn ArrayWriter>, StoreError> {
         let out = &plan.graph.outputs[o];
         let path = self.path(plan, o, item);
         make_parent(&path)?;
         let meta = plan.graph.node(out.node).meta(class);
-        let options = write::WriteOptions { chunks: Some(chunks(out, meta)), ..Default::default() };
+        let options = write::WriteOptions { resume, ..options(out, meta) };
         write::create(out.format, &path, meta, &options).map(Arc::from)
     }
 
@@ -96,6 +104,13 @@ impl Outputs {
         let bytes = write::write_table(plan.graph.outputs[o].format, &path, table)?;
         self.completed(o, bytes);
         Ok(bytes)
+    }
+
+    /// The file (or store) of one item of an output, and the bytes it takes.
+    pub fn size(&self, plan: &Plan, o: usize, item: u64) -> (PathBuf, u64) {
+        let path = self.path(plan, o, item);
+        let bytes = bytes_of(&path);
+        (path, bytes)
     }
 
     /// One more file of an output is complete.
@@ -126,9 +141,23 @@ impl Outputs {
     }
 }
 
+/// How an array output is written.
+pub(super) fn options(out: &Output, meta: &ArrayMeta) -> WriteOptions {
+    WriteOptions { chunks: Some(chunks(out, meta)), ..WriteOptions::default() }
+}
+
 /// Chunk extents of a Zarr output.
-fn chunks(out: &Output, meta: &ops_core::ArrayMeta) -> Vec<u64> {
+fn chunks(out: &Output, meta: &ArrayMeta) -> Vec<u64> {
     out.decl.chunks.as_ref().map_or_else(|| rules::default_chunks(meta), |c| c.value.clone())
+}
+
+/// Bytes of a file, or of all files below a directory.
+fn bytes_of(path: &Path) -> u64 {
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    match path.is_dir() {
+        true => entries.map(|e| bytes_of(&e.path())).sum(),
+        false => path.metadata().map_or(0, |m| m.len()),
+    }
 }
 
 fn make_parent(path: &Path) -> Result<(), StoreError> {

@@ -3,10 +3,12 @@
 use super::clock::Clock;
 use super::item::{ItemData, lock};
 use super::outputs::{Outputs, Written};
-use super::task::{Context, Failed};
+use super::resume::Resume;
+use super::task::{self, Context, Failed};
 use super::warned::{Warned, Warnings};
 use crate::bus::Bus;
 use crate::event::{Cause, Event, Failure, RunEnd, RunStatus};
+use crate::journal::Journal;
 use crate::schedule::{ItemSource, Next, Schedule, Task};
 use engine_model::graph::NodeId;
 use engine_model::plan::Plan;
@@ -32,6 +34,8 @@ pub struct Options<'a> {
     pub bus: &'a Bus,
     /// Time.
     pub clock: Clock,
+    /// Where it tells what is done, and what an earlier run told; `None` for a run that can't be resumed.
+    pub journal: Option<&'a Journal>,
 }
 
 /// How a run went.
@@ -41,6 +45,8 @@ pub struct Outcome {
     pub status: RunStatus,
     /// Tasks that did their work.
     pub tasks_ok: u64,
+    /// Tasks that an earlier run had done.
+    pub tasks_resumed: u64,
     /// Tasks that failed.
     pub tasks_failed: u64,
     /// The first failures, in order of time.
@@ -82,6 +88,7 @@ pub(super) struct Driver<'a> {
     pub(super) wake: Condvar,
     pub(super) warnings: Warnings,
     pub(super) tasks_ok: AtomicU64,
+    pub(super) tasks_resumed: AtomicU64,
     pub(super) tasks_failed: AtomicU64,
     pub(super) bytes_read: AtomicU64,
     pub(super) bytes_written: AtomicU64,
@@ -116,6 +123,7 @@ pub fn run(plan: &Plan, options: &Options<'_>) -> Result<Outcome, rayon::ThreadP
             pool: &pool,
             clock: options.clock,
             cpu_profile: options.cpu_profile,
+            resume: options.journal.map(|j| Resume::new(plan, j)),
             values: RwLock::default(),
             exports: RwLock::default(),
         },
@@ -134,6 +142,7 @@ pub fn run(plan: &Plan, options: &Options<'_>) -> Result<Outcome, rayon::ThreadP
         wake: Condvar::new(),
         warnings: Warnings::default(),
         tasks_ok: AtomicU64::new(0),
+        tasks_resumed: AtomicU64::new(0),
         tasks_failed: AtomicU64::new(0),
         bytes_read: AtomicU64::new(0),
         bytes_written: AtomicU64::new(0),
@@ -153,6 +162,7 @@ pub fn run(plan: &Plan, options: &Options<'_>) -> Result<Outcome, rayon::ThreadP
             _ => RunStatus::Failed,
         },
         tasks_ok: driver.tasks_ok.load(Ordering::Relaxed),
+        tasks_resumed: driver.tasks_resumed.load(Ordering::Relaxed),
         tasks_failed: failed,
         items_failed: shared.failed.values().map(|s| s.len() as u64).sum(),
         failures: shared.failures,
@@ -177,25 +187,40 @@ impl Driver<'_> {
             };
             match next {
                 Next::Task(task) => {
-                    let data = self.data(&mut guard, &task);
-                    self.begin_stage(&mut guard, task.stage.0);
-                    drop(guard);
-                    let failed = self.task(worker, &data, &task);
-                    guard = lock(&self.shared);
-                    match failed {
-                        None => guard.schedule.done(&task),
-                        Some(f) => self.item_failed(&mut guard, &task, f),
+                    let data = match self.data(&mut guard, &task) {
+                        Ok(data) => data,
+                        Err(f) => {
+                            self.item_failed(&mut guard, &task, f);
+                            continue;
+                        }
+                    };
+                    if task::is_done(&self.cx, &data, &task) {
+                        self.tasks_resumed.fetch_add(1, Ordering::Relaxed);
+                        self.options.bus.emit(Event::TaskResumed { stage: task.stage.0 });
+                        guard.schedule.done(&task);
+                    } else {
+                        self.begin_stage(&mut guard, task.stage.0);
+                        drop(guard);
+                        let failed = self.task(worker, &data, &task);
+                        guard = lock(&self.shared);
+                        match failed {
+                            None => guard.schedule.done(&task),
+                            Some(f) => self.item_failed(&mut guard, &task, f),
+                        }
                     }
                 }
                 Next::FinishStage(task) => {
                     let data = self.data(&mut guard, &task);
                     drop(guard);
-                    let failed = guarded(|| self.finish_stage(&data, &task)).err();
+                    let named = |f: Failed| f.named(self.cx.plan, task.item, self.options.keep_going);
+                    let failed = match data {
+                        Ok(data) => guarded(|| self.finish_stage(&data, &task)).map_err(named).err(),
+                        Err(f) => Some(f),
+                    };
                     guard = lock(&self.shared);
                     match failed {
                         None => guard.schedule.stage_finished(self.cx.plan, &task),
                         Some(f) => {
-                            let f = f.named(self.cx.plan, task.item, self.options.keep_going);
                             self.tasks_failed.fetch_add(1, Ordering::Relaxed);
                             guard.schedule.stage_finished(self.cx.plan, &task);
                             self.item_failed_after(&mut guard, &task, f);
@@ -250,14 +275,28 @@ impl Driver<'_> {
         }
     }
 
-    fn data(&self, shared: &mut Shared, task: &Task) -> Arc<ItemData> {
+    /// What the item of a task owns, made at its first task.
+    fn data(&self, shared: &mut Shared, task: &Task) -> Result<Arc<ItemData>, Failure> {
+        if let Some(data) = shared.data.get(&task.item) {
+            return Ok(data.clone());
+        }
         let handed = |n| {
             self.cx.plan.hands_on(n, task.item, task.group)?;
             let mut exports = self.cx.exports.write().unwrap_or_else(PoisonError::into_inner);
             exports.remove(&(n, task.item))
         };
-        let make = || Arc::new(ItemData::new(self.cx.plan, task.group, task.item, task.class, handed));
-        shared.data.entry(task.item).or_insert_with(make).clone()
+        let mut data = ItemData::new(self.cx.plan, task.group, task.item, task.class, handed);
+        if let Some(resume) = &self.cx.resume {
+            data.look_up(self.cx.plan, task.group, resume);
+            resume.restore(self.cx.plan, &data).map_err(|e| {
+                let node = self.cx.plan.root_node(self.cx.plan.stage(task.stage).roots[0]);
+                let failed = task::journal_failed(resume, node, &e);
+                failed.named(self.cx.plan, task.item, self.options.keep_going)
+            })?;
+        }
+        let data = Arc::new(data);
+        shared.data.insert(task.item, data.clone());
+        Ok(data)
     }
 }
 

@@ -3,10 +3,12 @@
 use super::clock::{Clock, thread_cpu};
 use super::item::{ItemData, lock};
 use super::outputs::Outputs;
+use super::resume::Resume;
 use super::sources;
 use crate::event::{Action, ActionKind, Cause, Failure, OpTime};
+use crate::journal::Entry;
 use crate::schedule::Task;
-use crate::store::StoreError;
+use crate::store::{ArrayWriter, StoreError};
 use engine_model::graph::{Kind, NodeId};
 use engine_model::plan::eval::{self, Piece, RootPiece};
 use engine_model::plan::{Plan, Root, Stage};
@@ -31,6 +33,8 @@ pub struct Context<'a> {
     pub cpu_profile: bool,
     /// Values of collections and of what is single.
     pub values: RwLock<BTreeMap<NodeId, Value>>,
+    /// What an earlier run left, and where this one tells what is done; `None` keeps no journal.
+    pub resume: Option<Resume<'a>>,
     /// Arrays that earlier groups left, exported or handed on, by node and item.
     pub exports: RwLock<BTreeMap<(NodeId, u64), Arc<super::item::Kept>>>,
 }
@@ -50,6 +54,8 @@ pub struct Done {
     pub ops: SmallVec<[OpTime; 4]>,
     /// What nodes warned of.
     pub warnings: Vec<(u32, Warning)>,
+    /// What the journal is to tell of it.
+    entries: Vec<Entry>,
 }
 
 /// Why a task failed, before it is dressed with names.
@@ -150,7 +156,31 @@ pub fn run(cx: &Context<'_>, data: &ItemData, task: &Task) -> Result<Done, Faile
     for root in roots.iter().rev() {
         e.root(root, task)?;
     }
+    if let (Some(resume), false) = (&cx.resume, e.done.entries.is_empty()) {
+        let entries = std::mem::take(&mut e.done.entries);
+        let node = cx.plan.root_node(stage.roots[0]);
+        resume.journal().append(&entries).map_err(|e| journal_failed(resume, node, &e))?;
+    }
     Ok(e.done)
+}
+
+/// The failure of the journal.
+pub fn journal_failed(resume: &Resume<'_>, node: NodeId, e: &std::io::Error) -> Failed {
+    let path = resume.journal().path();
+    store_failed(node, String::new(), crate::store::read::io(path, "writing the journal", e))
+}
+
+/// True when an earlier run left all that a task would make.
+pub fn is_done(cx: &Context<'_>, data: &ItemData, task: &Task) -> bool {
+    let Some(resume) = &cx.resume else { return false };
+    cx.plan.stage(task.stage).roots.iter().all(|root| match root {
+        Root::Keep(n) => data.unneeded.contains(n),
+        _ => has(resume, data, *root, task.block),
+    })
+}
+
+fn has(resume: &Resume<'_>, data: &ItemData, root: Root, block: u64) -> bool {
+    data.roots.get(&root).is_some_and(|r| resume.has(root, &r.keys, r.state, block))
 }
 
 /// True when an earlier group left all that the task would keep.
@@ -332,10 +362,13 @@ impl Evaluation<'_> {
     }
 
     fn root(&mut self, root: &RootPiece, task: &Task) -> Result<(), Failed> {
+        let done = self.cx.resume.as_ref().is_some_and(|r| has(r, self.data, root.root, task.block));
         match root.root {
+            // An earlier run left it.
+            Root::Reduce(_) | Root::Write(_) if done => {}
             Root::Reduce(n) => {
                 let bytes = self.timed(n, ActionKind::Compute, |e| {
-                    e.reduce(n, root)?;
+                    e.reduce(n, root, task.block)?;
                     Ok((0, 0))
                 })?;
                 self.done.nbytes += bytes;
@@ -343,7 +376,7 @@ impl Evaluation<'_> {
             Root::Write(o) => {
                 let n = self.cx.plan.graph.outputs[o].node;
                 self.timed(n, ActionKind::DiskWrite, |e| {
-                    let written = e.write(o, root)?;
+                    let written = e.write(o, root, task.block)?;
                     e.done.bytes_written += written;
                     e.cx.outputs.wrote(o, written);
                     Ok(((), written))
@@ -377,7 +410,7 @@ impl Evaluation<'_> {
         }
     }
 
-    fn reduce(&mut self, n: NodeId, root: &RootPiece) -> Result<(), Failed> {
+    fn reduce(&mut self, n: NodeId, root: &RootPiece, block: u64) -> Result<(), Failed> {
         let Kind::Reduce(op, _) = &self.cx.plan.graph.node(n).kind else {
             return Err(op_failed(n, String::new(), OpError::Internal("reduces what is no reduction".into())));
         };
@@ -391,6 +424,10 @@ impl Evaluation<'_> {
         let call =
             ReduceCall { ports: &ports, region: &root.region, blocks: &blocks, values: &values, pool: self.cx.pool };
         op.add(&call, &mut partial).map_err(failed)?;
+        let packed = match self.data.roots.get(&root.root) {
+            Some(r) => Some(Entry::Partial { key: r.keys.blocks, block, bytes: op.pack(&partial).map_err(failed)? }),
+            None => None,
+        };
         if let Some(slot) = self.data.partials.get(&n) {
             let mut slot = lock(slot);
             match slot.as_mut() {
@@ -398,10 +435,12 @@ impl Evaluation<'_> {
                 None => *slot = Some(partial),
             }
         }
+        drop(blocks);
+        self.done.entries.extend(packed);
         Ok(())
     }
 
-    fn write(&mut self, o: usize, root: &RootPiece) -> Result<u64, Failed> {
+    fn write(&mut self, o: usize, root: &RootPiece, number: u64) -> Result<u64, Failed> {
         let n = self.cx.plan.graph.outputs[o].node;
         let failed = |e| store_failed(n, root.region.to_string(), e);
         let Some(open) = self.data.outputs.get(&o) else { return Ok(0) };
@@ -410,17 +449,45 @@ impl Evaluation<'_> {
             match slot.as_ref() {
                 Some(w) => w.clone(),
                 None => {
-                    let w = self.cx.outputs.open(self.cx.plan, o, self.data.item, self.data.class).map_err(failed)?;
+                    let w = open_output(self.cx, self.data, self.stage, o)?;
                     slot.insert(w).clone()
                 }
             }
         };
         let Some(at) = root.from.first().and_then(|f| f.first()).copied() else { return Ok(0) };
         let Some(block) = self.made[at as usize].block() else { return Ok(0) };
-        if *block.region() == root.region {
-            writer.write(block).map_err(failed)
+        let written = if *block.region() == root.region {
+            writer.write(block).map_err(failed)?
         } else {
-            writer.write(&block.cut(self.cx.pool, &root.region)).map_err(failed)
+            writer.write(&block.cut(self.cx.pool, &root.region)).map_err(failed)?
+        };
+        if let Some(r) = self.data.roots.get(&root.root)
+            && writer.resumable()
+        {
+            self.done.entries.push(Entry::Written { key: r.keys.blocks, block: number });
         }
+        Ok(written)
     }
+}
+
+/// Opens an output of an item: taken up where an earlier run left it, or begun.
+///
+/// # Errors
+/// When its directory or file can't be made, or the journal can't be told of it.
+pub fn open_output(cx: &Context<'_>, data: &ItemData, stage: &Stage, o: usize) -> Result<Arc<dyn ArrayWriter>, Failed> {
+    let (plan, node) = (cx.plan, cx.plan.graph.outputs[o].node);
+    let journaled = cx.resume.as_ref().zip(data.roots.get(&Root::Write(o)));
+    let elements = journaled.as_ref().map_or(0, |(resume, root)| {
+        let grid = plan.grid(stage, data.class);
+        let volume = |b| plan.region(stage, node, data.class, &grid.region(b)).volume();
+        resume.stored(&root.keys, grid.count()).map(volume).sum()
+    });
+    if let (Some((resume, root)), 0) = (journaled, elements) {
+        let path = cx.outputs.path(plan, o, data.item);
+        resume.begun(&root.keys, &path).map_err(|e| journal_failed(resume, node, &e))?;
+    }
+    let writer = cx.outputs.open(plan, o, data.item, data.class, elements > 0);
+    let writer = writer.map_err(|e| store_failed(node, String::new(), e))?;
+    writer.resumed(elements);
+    Ok(writer)
 }

@@ -91,6 +91,16 @@ pub trait ArrayWriter: Send + Sync {
     /// Drops what was written so far.
     fn abandon(&self);
 
+    /// True where what was written can be left by [`ArrayWriter::suspend`] and taken up again.
+    fn resumable(&self) -> bool {
+        false
+    }
+
+    /// So many elements were written by the writer that it takes up.
+    fn resumed(&self, elements: u64) {
+        let _ = elements;
+    }
+
     /// Leaves what was written so far, for a later writer that resumes; a format that can't be taken up again drops it.
     fn suspend(&self) {
         self.abandon();

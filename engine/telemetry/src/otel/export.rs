@@ -130,7 +130,7 @@ impl Queue {
             // Told in the record whether it fits or not.
             Event::Warned(warned) if warned.in_task || state.waiting >= self.capacity => return,
             Event::Warned(_) => state.waiting += 1,
-            Event::ItemEnded { .. } | Event::Value { .. } => return,
+            Event::TaskResumed { .. } | Event::ItemEnded { .. } | Event::Value { .. } => return,
         }
         state.events.push_back(event.clone());
         if state.events.len() == REQUEST {

@@ -60,7 +60,11 @@ impl Trace {
                 }
             }
             Event::RunEnded(end) => self.end = Some(end.clone()),
-            Event::RunStarted(_) | Event::ItemEnded { .. } | Event::Value { .. } | Event::Warned(_) => {}
+            Event::RunStarted(_)
+            | Event::TaskResumed { .. }
+            | Event::ItemEnded { .. }
+            | Event::Value { .. }
+            | Event::Warned(_) => {}
         }
     }
 

@@ -138,6 +138,7 @@ impl Subscriber for Progress {
                 self.count.active.remove(stage);
             }
             Event::TaskEnded(record) => self.count.add(record),
+            Event::TaskResumed { .. } => self.count.tasks += 1,
             Event::ItemEnded { ok, .. } => {
                 self.count.items += 1;
                 self.count.items_failed += u64::from(!ok);

@@ -177,7 +177,8 @@ impl Reducing<'_> {
         Ok((peak > declared).then(|| format!("{:?} took {peak} bytes for {region}, declared {declared}", self.reduce)))
     }
 
-    /// Accounts for all blocks of some items, in random groups merged in random order.
+    /// Accounts for all blocks of some items, in random groups merged in random order. Half of the partials are written
+    /// down and read again, as by a run that resumes.
     pub(super) fn run(
         &self,
         items: &[usize],
@@ -201,6 +202,9 @@ impl Reducing<'_> {
             for (item, region) in group {
                 over.extend(self.add(*item, region, &mut partial, how.garbage)?);
             }
+            if rng.below(2) == 0 {
+                partial = self.reduce.unpack(&self.reduce.pack(&partial)?)?;
+            }
             partials.push(partial);
         }
         while partials.len() > 1 {
@@ -209,6 +213,7 @@ impl Reducing<'_> {
             self.reduce.merge(&mut partials[into], other)?;
         }
         let root = partials.pop().ok_or_else(|| broken("no partial"))?;
+        let root = if rng.below(2) == 0 { self.reduce.unpack(&self.reduce.pack(&root)?)? } else { root };
         let values = self.values.iter().map(|h| value_of(h, items.first().copied().unwrap_or(0)));
         let (values, warnings) = (values.collect::<Result<Vec<_>, _>>()?, Warnings::default());
         let call = FinishCall { ports: &representative, values: &values, warnings: &warnings };

@@ -5,7 +5,7 @@
 
 use super::sink::partial_name;
 use super::{WriteOptions, ZarrCodec};
-use crate::store::read::{io, lower, unsupported};
+use crate::store::read::{corrupt, io, lower, unsupported};
 use crate::store::{ArrayWriter, StoreError};
 use ops_core::{ArrayMeta, Block, Pool, Region};
 use serde_json::json;
@@ -40,11 +40,6 @@ pub(super) fn create(
         return Err(unsupported(path, text));
     }
     let partial = partial_name(path);
-    if partial.exists() {
-        // What a run that was killed has left.
-        fs::remove_dir_all(&partial).map_err(|e| io(&partial, "removing", &e))?;
-    }
-    fs::create_dir_all(&partial).map_err(|e| io(&partial, "creating", &e))?;
     let compress = match options.codec {
         ZarrCodec::BloscLz4 => json!({"name": "blosc", "configuration": {
             "cname": "lz4", "clevel": 5, "shuffle": "shuffle", "typesize": meta.dtype.size(), "blocksize": 0}}),
@@ -65,10 +60,22 @@ pub(super) fn create(
     });
     let bad = |text: String| unsupported(path, format!("zarr refused the array: {}", lower(&text)));
     let metadata: ArrayMetadata = serde_json::from_value(zarr_json.clone()).map_err(|e| bad(e.to_string()))?;
+    let text = format!("{zarr_json:#}\n");
+    let taken_up = options.resume && fs::read(partial.join("zarr.json")).is_ok_and(|old| old == text.as_bytes());
+    if options.resume && !taken_up {
+        let text = "expected the part of the array that an earlier run left, found another or none";
+        return Err(corrupt(&partial, format!("{text}; remove the run's Reports/journal to begin afresh")));
+    }
+    if !taken_up && partial.exists() {
+        // What a run that was killed has left.
+        fs::remove_dir_all(&partial).map_err(|e| io(&partial, "removing", &e))?;
+    }
+    fs::create_dir_all(&partial).map_err(|e| io(&partial, "creating", &e))?;
     let store = Arc::new(Directory { root: partial.clone(), sync: options.sync, bytes: AtomicU64::new(0) });
     let array = Array::new_with_metadata(store.clone(), "/", metadata).map_err(|e| bad(e.to_string()))?;
-    let text = format!("{zarr_json:#}\n");
-    store.put("zarr.json", text.as_bytes()).map_err(|e| io(&partial, "writing", &e))?;
+    if !taken_up {
+        store.put("zarr.json", text.as_bytes()).map_err(|e| io(&partial, "writing", &e))?;
+    }
     Ok(Box::new(ZarrWriter {
         path: path.into(),
         meta: meta.clone(),
@@ -127,8 +134,24 @@ impl ArrayWriter for ZarrWriter {
         if self.ended.swap(true, Ordering::Relaxed) {
             return Err(unsupported(&self.path, "finished twice".into()));
         }
+        if self.path.exists() {
+            // Left by an earlier run in this directory, of something else.
+            fs::remove_dir_all(&self.path).map_err(|e| io(&self.path, "replacing", &e))?;
+        }
         fs::rename(&self.store.root, &self.path).map_err(|e| io(&self.path, "giving the store its name", &e))?;
         Ok(self.store.bytes.load(Ordering::Relaxed))
+    }
+
+    fn resumable(&self) -> bool {
+        true
+    }
+
+    fn resumed(&self, elements: u64) {
+        self.written.fetch_add(elements, Ordering::Relaxed);
+    }
+
+    fn suspend(&self) {
+        self.ended.store(true, Ordering::Relaxed);
     }
 
     fn abandon(&self) {

@@ -1,0 +1,278 @@
+//! What an earlier run left of this one, root by root.
+//!
+//! A root of an item has two keys: of the whole result, whatever blocks it was computed in, and of its blocks in the grid of
+//! this plan. A complete output counts by the first; single blocks and partials count by the second, so a run with
+//! other blocks begins what was not complete anew.
+
+use super::item::ItemData;
+use crate::journal::{Entry, Journal, Key};
+use engine_model::graph::{Graph, InputId, Kind, NodeId};
+use engine_model::plan::fingerprint::{Fingerprint, Fingerprints};
+use engine_model::plan::{Plan, Root, Stage, StageId};
+use engine_model::spec::workflow::Format;
+use ops_core::OpError;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+/// What tells a root of an item from all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keys {
+    /// The result as a whole.
+    pub whole: Key,
+    /// Its blocks in this plan's grid.
+    pub blocks: Key,
+}
+
+/// How much of a root is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Nothing.
+    Open,
+    /// Some blocks.
+    Some,
+    /// All blocks, but an output is not complete under its name.
+    Blocks,
+    /// The complete output.
+    Complete,
+}
+
+impl State {
+    /// True when no task has to be run for it.
+    pub fn is_done(self) -> bool {
+        matches!(self, State::Blocks | State::Complete)
+    }
+}
+
+/// A journal beside the plan that it is about.
+pub struct Resume<'a> {
+    journal: &'a Journal,
+    prints: Fingerprints,
+    /// The inputs that each node's result rests on; true where it rests on all items of it.
+    rests_on: Vec<BTreeMap<InputId, bool>>,
+}
+
+impl<'a> Resume<'a> {
+    /// Looks at a plan; no file is touched yet.
+    pub fn new(plan: &Plan, journal: &'a Journal) -> Resume<'a> {
+        Resume { journal, prints: Fingerprints::new(&plan.graph), rests_on: rests_on(&plan.graph) }
+    }
+
+    /// The journal.
+    pub fn journal(&self) -> &'a Journal {
+        self.journal
+    }
+
+    /// The keys of a root; `None` for an array that is kept in memory, of which nothing is left.
+    pub fn keys(&self, plan: &Plan, stage: &Stage, root: Root, item: u64, class: usize) -> Option<Keys> {
+        let graph = &plan.graph;
+        let whole = match root {
+            Root::Keep(_) => return None,
+            Root::Write(o) => {
+                let node = graph.outputs[o].node;
+                let print = self.prints.stored(graph, node, item, &form(plan, o, class));
+                self.stamped(graph, &[node], item, print)
+            }
+            // A reduction over a collection has partials of single items: each rests on its own item alone.
+            Root::Reduce(node) => {
+                let n = graph.node(node);
+                let of: Vec<NodeId> = n.arrays.iter().chain(&n.values).copied().collect();
+                self.stamped(graph, &of, item, self.prints.partial(graph, node, item))
+            }
+        };
+        let grid = plan.grid(stage, class);
+        let blocks = format!("{:?} {:?}", grid.shape(), stage.block);
+        let mut digest = blake3::Hasher::new();
+        digest.update(&whole).update(blocks.as_bytes());
+        Some(Keys { whole, blocks: short(&digest) })
+    }
+
+    /// Adds the state of the files that a result of these nodes rests on to its fingerprint.
+    fn stamped(&self, graph: &Graph, nodes: &[NodeId], item: u64, print: Fingerprint) -> Key {
+        let mut digest = blake3::Hasher::new();
+        digest.update(&print.0);
+        let rests_on = nodes.iter().flat_map(|n| self.rests_on[n.0 as usize].iter().map(|(i, all)| (*i, *all)));
+        for (input, all) in rests_on {
+            let items = &graph.input(input).items;
+            let range = match (all, items.len()) {
+                (true, n) => 0..n,
+                // What is single has one item, whatever the number of the item that uses it.
+                (false, 1) => 0..1,
+                (false, _) => item..item + 1,
+            };
+            for i in range {
+                if let Some(path) = items.path(i) {
+                    stamp(&path, &mut digest);
+                }
+            }
+        }
+        short(&digest)
+    }
+
+    /// How much of a root is there.
+    pub fn state(&self, plan: &Plan, stage: &Stage, root: Root, keys: &Keys, class: usize) -> State {
+        let known = self.journal.known();
+        let count = plan.grid(stage, class).count();
+        let of = |done: u64| match done {
+            0 => State::Open,
+            n if n == count => State::Blocks,
+            _ => State::Some,
+        };
+        match root {
+            Root::Keep(_) => State::Open,
+            Root::Reduce(_) => of(known.partials(&keys.blocks).filter(|b| *b < count).count() as u64),
+            Root::Write(_) if known.complete(&keys.whole).is_some() => State::Complete,
+            Root::Write(_) => of(known.stored(&keys.blocks).map_or(0, |s| s.blocks.count_below(count))),
+        }
+    }
+
+    /// True where a block of a root is there.
+    pub fn has(&self, root: Root, keys: &Keys, state: State, block: u64) -> bool {
+        let known = self.journal.known();
+        match (root, state) {
+            (_, State::Open) => false,
+            (_, State::Complete | State::Blocks) => true,
+            (Root::Write(_), _) => known.stored(&keys.blocks).is_some_and(|s| s.blocks.contains(block)),
+            (Root::Reduce(_), _) => known.has_partial(&keys.blocks, block),
+            (Root::Keep(_), _) => false,
+        }
+    }
+
+    /// The blocks of an output, of so many, that are in its store.
+    pub fn stored(&self, keys: &Keys, count: u64) -> impl Iterator<Item = u64> + use<'a> {
+        let stored = self.journal.known().stored(&keys.blocks);
+        stored.into_iter().flat_map(|s| s.blocks.iter()).take_while(move |b| *b < count)
+    }
+
+    /// True when no task of a stage has to be run for an item.
+    fn satisfied(&self, plan: &Plan, at: usize, stage: StageId, item: u64, class: usize) -> bool {
+        let s = plan.stage(stage);
+        s.roots.iter().all(|&root| match root {
+            Root::Keep(n) => !self.needed(plan, at, n, item, class),
+            _ => {
+                let keys = self.keys(plan, s, root, item, class);
+                keys.is_some_and(|k| self.state(plan, s, root, &k, class).is_done())
+            }
+        })
+    }
+
+    /// True when a stage of group number `at` or a later one still has to read a kept array of the item.
+    pub fn needed(&self, plan: &Plan, at: usize, node: NodeId, item: u64, class: usize) -> bool {
+        let family = plan.groups[at].family;
+        (at..plan.groups.len()).any(|g| {
+            let group = &plan.groups[g];
+            let (stages, item, class) = match group.family == family {
+                true => (group.stages_of(class), item, class),
+                false => (group.stages.as_slice(), 0, 0),
+            };
+            stages.iter().any(|&s| {
+                let stage = plan.stage(s);
+                let uses = stage.reads.contains(&node) || (g > at && stage.roots.contains(&Root::Keep(node)));
+                uses && !self.satisfied(plan, g, s, item, class)
+            })
+        })
+    }
+
+    /// Adds the partials that are there to those of an item.
+    ///
+    /// # Errors
+    /// When the journal can't be read, or holds what is no partial of the reduction.
+    pub fn restore(&self, plan: &Plan, data: &ItemData) -> io::Result<()> {
+        let wrong = |e: OpError| io::Error::new(io::ErrorKind::InvalidData, e.to_string());
+        for (&root, entry) in &data.roots {
+            let (Root::Reduce(n), true) = (root, entry.state != State::Open) else { continue };
+            let Kind::Reduce(op, _) = &plan.graph.node(n).kind else { continue };
+            let Some(slot) = data.partials.get(&n) else { continue };
+            self.journal.known().each_partial(&entry.keys.blocks, |bytes| {
+                let partial = op.unpack(bytes).map_err(wrong)?;
+                let mut slot = super::item::lock(slot);
+                match slot.as_mut() {
+                    Some(into) => op.merge(into, partial).map_err(wrong)?,
+                    None => *slot = Some(partial),
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Tells the journal that an output is complete.
+    ///
+    /// # Errors
+    /// When the journal can't be written.
+    pub fn complete(&self, keys: &Keys, path: &Path, bytes: u64) -> io::Result<()> {
+        self.journal.append(&[Entry::Complete { key: keys.whole, path: path.into(), bytes }])
+    }
+
+    /// Bytes of an output that an earlier run completed.
+    pub fn completed(&self, keys: &Keys) -> Option<u64> {
+        self.journal.known().complete(&keys.whole).map(|c| c.bytes)
+    }
+
+    /// Tells the journal that an output is begun afresh.
+    ///
+    /// # Errors
+    /// When the journal can't be written.
+    pub fn begun(&self, keys: &Keys, path: &Path) -> io::Result<()> {
+        self.journal.append(&[Entry::Begun { key: keys.blocks, path: path.into() }])
+    }
+}
+
+fn short(digest: &blake3::Hasher) -> Key {
+    let mut key = [0; 16];
+    key.copy_from_slice(&digest.finalize().as_bytes()[..16]);
+    key
+}
+
+/// How an output is stored: what makes two files of the same array different.
+fn form(plan: &Plan, o: usize, class: usize) -> String {
+    let out = &plan.graph.outputs[o];
+    match out.format {
+        Format::Zarr => {
+            let meta = plan.graph.node(out.node).meta(class);
+            let options = super::outputs::options(out, meta);
+            format!("zarr {:?} {:?}", options.chunks, options.codec)
+        }
+        other => other.name().to_owned(),
+    }
+}
+
+/// The inputs that each node rests on.
+fn rests_on(graph: &Graph) -> Vec<BTreeMap<InputId, bool>> {
+    let mut all: Vec<BTreeMap<InputId, bool>> = Vec::with_capacity(graph.nodes.len());
+    for id in graph.ids() {
+        let node = graph.node(id);
+        let mut own = BTreeMap::new();
+        if let Kind::Source(input) = node.kind {
+            own.insert(input, false);
+        }
+        for of in node.arrays.iter().chain(&node.values) {
+            let joined = node.family.is_none() && graph.node(*of).family.is_some();
+            for (&input, &every) in &all[of.0 as usize] {
+                *own.entry(input).or_insert(false) |= every || joined;
+            }
+        }
+        all.push(own);
+    }
+    all
+}
+
+/// The state of a file, or of all files of a store: names, sizes and times of change.
+fn stamp(path: &Path, digest: &mut blake3::Hasher) {
+    let Ok(meta) = std::fs::metadata(path) else {
+        digest.update(b"gone");
+        return;
+    };
+    if meta.is_dir() {
+        let mut names: Vec<_> = std::fs::read_dir(path).into_iter().flatten().flatten().map(|e| e.path()).collect();
+        names.sort_unstable();
+        for name in names {
+            digest.update(name.file_name().unwrap_or_default().as_encoded_bytes()).update(&[0]);
+            stamp(&name, digest);
+        }
+        return;
+    }
+    let changed = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+    digest.update(&meta.len().to_le_bytes()).update(&changed.as_nanos().to_le_bytes());
+}

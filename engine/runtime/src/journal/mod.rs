@@ -1,0 +1,102 @@
+//! The journal of a run: which blocks of which results are done, so that a run which was killed can go on.
+//!
+//! It is appended to, never rewritten. An entry is appended only after what it tells of is where it belongs, so that what
+//! the journal says is so; a kill may leave work done that it does not tell of, which is then done again. A record that
+//! a kill has torn ends the journal: it is cut off there when the run goes on.
+//!
+//! Entries are told apart by [`Key`]s: digests of what a result is made from (`engine_model::plan::fingerprint`), the state
+//! of the files it is read from, and the grid of its blocks. A result of another workflow, another parameter or another
+//! file has another key, so nothing of it is ever taken for this one. A journal may hold entries of many runs.
+
+mod entry;
+mod known;
+mod ranges;
+
+pub use entry::Entry;
+pub use known::{Completed, Known, Stored};
+pub use ranges::Ranges;
+
+use crate::exec::item::lock;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// What a result is: a digest.
+pub type Key = [u8; 16];
+
+/// An open journal.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    file: Mutex<Appending>,
+    known: Known,
+    /// Waits after every append until it has reached the disk.
+    sync: bool,
+}
+
+#[derive(Debug)]
+struct Appending {
+    file: File,
+    /// Bytes of whole records.
+    len: u64,
+}
+
+impl Journal {
+    /// A new, empty journal.
+    ///
+    /// # Errors
+    /// When the file can't be made.
+    pub fn create(path: &Path, sync: bool) -> io::Result<Journal> {
+        let mut file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+        file.write_all(entry::MAGIC)?;
+        let len = entry::MAGIC.len() as u64;
+        Ok(Journal { path: path.into(), file: Mutex::new(Appending { file, len }), known: Known::default(), sync })
+    }
+
+    /// Reads a journal and goes on with it, after its last whole record.
+    ///
+    /// # Errors
+    /// When the file can't be read or written, or is no journal.
+    pub fn open(path: &Path, sync: bool) -> io::Result<Journal> {
+        let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+        let (known, len) = Known::read(path, &mut file)?;
+        file.set_len(len)?;
+        file.seek(SeekFrom::Start(len))?;
+        Ok(Journal { path: path.into(), file: Mutex::new(Appending { file, len }), known, sync })
+    }
+
+    /// What was done before it was opened.
+    pub fn known(&self) -> &Known {
+        &self.known
+    }
+
+    /// Appends entries, all or none.
+    ///
+    /// # Errors
+    /// When they can't be written; the journal is then as before.
+    pub fn append(&self, entries: &[Entry]) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        for e in entries {
+            entry::frame(e, &mut bytes).map_err(|e| io::Error::other(e.to_string()))?;
+        }
+        let mut to = lock(&self.file);
+        let written = to.file.write_all(&bytes).and_then(|()| if self.sync { to.file.sync_data() } else { Ok(()) });
+        match written {
+            Ok(()) => to.len += bytes.len() as u64,
+            Err(e) => {
+                // What was begun must not stand before what comes later.
+                let len = to.len;
+                to.file.set_len(len)?;
+                to.file.seek(SeekFrom::Start(len))?;
+                return Err(e);
+            }
+        }
+        Ok(())
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}

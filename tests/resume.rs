@@ -1,0 +1,176 @@
+//! Runs that are killed, or changed, and go on: the same bytes, and nothing done twice.
+//!
+//! Eight kills, or fifty with `ENGINE_LONG=1`.
+
+use crate::support::{self, Run, tree};
+use serde_json::Value as Json;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Blobs in noise: smoothed, cut, labelled, measured; three stages that write and three that reduce.
+const WORKFLOW: &str = "\
+version: 1
+params:
+  extent: {type: integer, default: 1000}
+  sigma: {type: number, default: 2.0}
+  factor: {type: number, default: 0.97}
+inputs:
+  noise: {generate: {shape: [1500, \"${params.extent}\"], dtype: uint16, pattern: noise, seed: 3}}
+steps:
+  smooth: {op: gaussian, input: noise, with: {sigma: \"${params.sigma}\", dtype: input}}
+  mask: {op: threshold, input: smooth, with: {relative_to: max, factor: \"${params.factor}\"}}
+  labels: {op: label, input: mask}
+  table: {op: measure, inputs: {labels: labels, image: smooth}}
+outputs:
+  Smooth: {from: smooth, format: zarr, chunks: [128, 96]}
+  Labels: {from: labels, format: zarr, chunks: [100, 128]}
+  Table: {from: table, format: csv}
+";
+
+const BLOCKS: [&str; 6] = ["--block", "96", "--threads", "2", "--progress", "none"];
+
+fn workflow(dir: &Path) -> PathBuf {
+    let path = dir.join("workflow.yaml");
+    support::write(&path, WORKFLOW);
+    path
+}
+
+fn resume(workflow: &Path, run: &Path, args: &[&str]) -> Output {
+    let mut command = support::engine();
+    command.arg("run").arg(workflow).arg("--resume").arg(run).args(BLOCKS).arg("--json").args(args);
+    command.output().unwrap()
+}
+
+fn summary(output: &Output) -> Json {
+    assert_eq!(output.status.code(), Some(0), "{}\n{}", support::stdout(output), support::stderr(output));
+    serde_json::from_str(support::stdout(output).trim()).unwrap()
+}
+
+fn number(summary: &Json, name: &str) -> u64 {
+    summary[name].as_u64().unwrap_or_else(|| panic!("{name} in {summary}"))
+}
+
+/// Files that are chunks of a store that was begun and not completed.
+fn chunks(run: &Path, name: &str) -> u64 {
+    let store = run.join("Results").join(format!("{name}.zarr.partial/c"));
+    if !store.is_dir() {
+        return 0;
+    }
+    tree::files(&store).iter().filter(|f| f.extension().is_none()).count() as u64
+}
+
+#[test]
+fn a_run_that_was_killed_goes_on_to_the_same_bytes_and_does_nothing_twice() {
+    let kills = if support::long() { 50 } else { 8 };
+    let seed = std::env::var("ENGINE_TEST_SEED").ok().map_or_else(
+        || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64,
+        |seed| seed.parse().unwrap(),
+    );
+    println!("ENGINE_TEST_SEED={seed}");
+    let mut random = crate::faults::Random(seed);
+    let dir = support::temp();
+    let workflow = workflow(dir.path());
+    let at = Instant::now();
+    let whole = Run::ok(&workflow, &BLOCKS);
+    let long = at.elapsed();
+    let (want, total) = (tree::digests(&whole.dir().join("Results")), number(&whole.summary(), "tasks"));
+    assert!(total > 300, "{total} tasks");
+    let mut resumed = 0;
+    for kill in 0..kills {
+        let run = dir.path().join(format!("run{kill}"));
+        // Some runs are killed again while they go on.
+        for attempt in 0..1 + kill % 3 {
+            let mut command = support::engine();
+            command.arg("run").arg(&workflow).arg(if attempt == 0 { "--out" } else { "--resume" }).arg(&run);
+            command.args(BLOCKS).stdout(Stdio::null()).stderr(Stdio::null());
+            let mut child = command.spawn().unwrap();
+            std::thread::sleep(Duration::from_nanos(random.next() % long.as_nanos() as u64));
+            child.kill().unwrap();
+            child.wait().unwrap();
+            if !run.join("Reports/journal").is_file() {
+                break;
+            }
+        }
+        if !run.join("Reports/journal").is_file() {
+            continue;
+        }
+        // Each chunk that is there was a task, though not the other way round: blocks cover several.
+        let chunks = [("Smooth", 12 * 11), ("Labels", 15 * 8)].map(|(name, all)| (chunks(&run, name), all));
+        let summary = summary(&resume(&workflow, &run, &[]));
+        let (ran, before) = (number(&summary, "tasks"), number(&summary, "tasks_resumed"));
+        assert_eq!(ran + before, total, "kill {kill}: {summary}");
+        for (there, all) in chunks {
+            assert!(there == 0 || before * 4 + 2 * 4 >= there, "kill {kill}: {there} of {all} chunks, {before} tasks");
+        }
+        resumed += u64::from(before > 0);
+        assert_eq!(tree::digests(&run.join("Results")), want, "kill {kill}");
+        // Nothing is left to do.
+        let again = self::summary(&resume(&workflow, &run, &[]));
+        assert_eq!((number(&again, "tasks"), number(&again, "tasks_resumed")), (0, total), "kill {kill}: {again}");
+        assert_eq!(tree::digests(&run.join("Results")), want, "kill {kill}, complete");
+    }
+    assert!(resumed * 3 >= kills, "{resumed} of {kills} runs had done something");
+}
+
+#[test]
+fn a_changed_parameter_costs_what_depends_on_it() {
+    let dir = support::temp();
+    let workflow = workflow(dir.path());
+    let first = Run::ok(&workflow, &BLOCKS);
+    let before = tree::digests(&first.dir().join("Results/Smooth.zarr"));
+    let changed = summary(&resume(&workflow, &first.dir(), &["--set", "factor=0.9"]));
+    let fresh = Run::ok(&workflow, &[&BLOCKS[..], &["--set", "factor=0.9"]].concat());
+    assert_eq!(tree::digests(&first.dir().join("Results")), tree::digests(&fresh.dir().join("Results")));
+    assert_eq!(tree::digests(&first.dir().join("Results/Smooth.zarr")), before);
+    let (ran, all) = (number(&changed, "tasks"), number(&fresh.summary(), "tasks"));
+    assert!(ran < all && number(&changed, "tasks_resumed") > 0, "{changed}");
+    // And back again: what the changed run replaced is not taken for what was there before it.
+    let back = summary(&resume(&workflow, &first.dir(), &[]));
+    assert!(number(&back, "tasks") > 0, "{back}");
+    let whole = Run::ok(&workflow, &BLOCKS);
+    assert_eq!(tree::digests(&first.dir().join("Results")), tree::digests(&whole.dir().join("Results")));
+}
+
+#[test]
+fn a_file_that_changed_is_read_again() {
+    let dir = support::temp();
+    let images =
+        support::copies(&dir.path().join("in"), &support::stems().iter().map(String::as_str).collect::<Vec<_>>()[..3]);
+    let set = format!("images={images}");
+    let args = [&BLOCKS[..], &["--set", &set]].concat();
+    let first = Run::ok(&support::workflow("bcss.yaml"), &args);
+    let again = summary(&resume(&support::workflow("bcss.yaml"), &first.dir(), &["--set", &set]));
+    assert_eq!(number(&again, "tasks"), 0, "{again}");
+    let target = dir.path().join("in").join(format!("{}.png", support::stems()[0]));
+    std::fs::copy(support::data("histology").join(format!("{}.png", support::stems()[4])), &target).unwrap();
+    let changed = summary(&resume(&support::workflow("bcss.yaml"), &first.dir(), &["--set", &set]));
+    assert!(number(&changed, "tasks") > 0, "{changed}");
+    let fresh = Run::ok(&support::workflow("bcss.yaml"), &args);
+    assert_eq!(tree::digests(&first.dir().join("Results")), tree::digests(&fresh.dir().join("Results")));
+}
+
+#[test]
+fn a_torn_journal_is_cut_off_and_what_is_none_is_refused() {
+    let dir = support::temp();
+    let workflow = workflow(dir.path());
+    let whole = Run::ok(&workflow, &BLOCKS);
+    let want = tree::digests(&whole.dir().join("Results"));
+    let journal = whole.dir().join("Reports/journal");
+    let bytes = std::fs::read(&journal).unwrap();
+    for keep in [bytes.len() - 3, bytes.len() / 2, 40] {
+        let mut torn = bytes[..keep].to_vec();
+        if keep != 40 {
+            torn.extend([0xff; 11]);
+        }
+        std::fs::write(&journal, torn).unwrap();
+        summary(&resume(&workflow, &whole.dir(), &[]));
+        assert_eq!(tree::digests(&whole.dir().join("Results")), want, "{keep} bytes of the journal");
+    }
+    std::fs::write(&journal, "something else").unwrap();
+    let refused = resume(&workflow, &whole.dir(), &[]);
+    assert_eq!(refused.status.code(), Some(2), "{}", support::stderr(&refused));
+    let none = resume(&workflow, dir.path(), &[]);
+    assert_eq!(none.status.code(), Some(2), "{}", support::stderr(&none));
+    assert!(support::stderr(&none).contains("--resume"), "{}", support::stderr(&none));
+}
