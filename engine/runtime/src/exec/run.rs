@@ -287,12 +287,13 @@ impl Driver<'_> {
         };
         let mut data = ItemData::new(self.cx.plan, task.group, task.item, task.class, handed);
         if let Some(resume) = &self.cx.resume {
-            data.look_up(self.cx.plan, task.group, resume);
-            resume.restore(self.cx.plan, &data).map_err(|e| {
-                let node = self.cx.plan.root_node(self.cx.plan.stage(task.stage).roots[0]);
-                let failed = task::journal_failed(resume, node, &e);
-                failed.named(self.cx.plan, task.item, self.options.keep_going)
-            })?;
+            let (plan, outputs) = (self.cx.plan, self.cx.outputs);
+            let node = plan.root_node(plan.stage(task.stage).roots[0]);
+            let looked_up = data.look_up(plan, task.group, resume, outputs);
+            let looked_up = looked_up
+                .map_err(|e| task::store_failed(node, String::new(), e))
+                .and_then(|()| resume.restore(plan, &data).map_err(|e| task::journal_failed(resume, node, &e)));
+            looked_up.map_err(|f| f.named(plan, task.item, self.options.keep_going))?;
         }
         let data = Arc::new(data);
         shared.data.insert(task.item, data.clone());

@@ -19,7 +19,7 @@ use crate::store::{ArrayWriter, StoreError};
 use engine_model::formats::can_hold;
 use engine_model::spec::workflow::Format;
 use ops_core::ArrayMeta;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How the strips of a TIFF file are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,6 +54,15 @@ pub struct WriteOptions {
     pub sync: bool,
     /// Takes up what an earlier writer of the same array left suspended, where the format can.
     pub resume: bool,
+}
+
+/// Where what a run left of an array lies that can be read again before it is complete; `None` for other formats.
+pub fn left(format: Format, path: &Path) -> Option<PathBuf> {
+    if format != Format::Zarr {
+        return None;
+    }
+    let partial = sink::partial_name(path);
+    Some(if partial.is_dir() { partial } else { path.into() })
 }
 
 /// Starts a file (or store) for an array.

@@ -61,6 +61,10 @@ pub(super) fn create(
     let bad = |text: String| unsupported(path, format!("zarr refused the array: {}", lower(&text)));
     let metadata: ArrayMetadata = serde_json::from_value(zarr_json.clone()).map_err(|e| bad(e.to_string()))?;
     let text = format!("{zarr_json:#}\n");
+    if options.resume && !partial.exists() && path.exists() {
+        // It was complete, and the run was killed before it could say so.
+        fs::rename(path, &partial).map_err(|e| io(path, "going on with the store", &e))?;
+    }
     let taken_up = options.resume && fs::read(partial.join("zarr.json")).is_ok_and(|old| old == text.as_bytes());
     if options.resume && !taken_up {
         let text = "expected the part of the array that an earlier run left, found another or none";
