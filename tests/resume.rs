@@ -205,3 +205,34 @@ fn a_torn_journal_is_cut_off_and_what_is_none_is_refused() {
     assert_eq!(none.status.code(), Some(2), "{}", support::stderr(&none));
     assert!(support::stderr(&none).contains("--resume"), "{}", support::stderr(&none));
 }
+
+#[test]
+fn a_full_disk_ends_the_run_so_that_it_can_go_on() {
+    let dir = support::temp();
+    let (workflow, disk) = (workflow(dir.path()), dir.path().join("disk"));
+    std::fs::create_dir(&disk).unwrap();
+    let mount = |options: &str| {
+        let command = ["mount", "-t", "tmpfs", "-o", options, "none"];
+        let done = std::process::Command::new(command[0]).args(&command[1..]).arg(&disk).stderr(Stdio::null()).status();
+        done.is_ok_and(|s| s.success())
+    };
+    if !mount("size=1m") {
+        return support::skipped("a full disk: mounting a small one needs rights");
+    }
+    let run = disk.join("run");
+    let mut command = support::engine();
+    command.arg("run").arg(&workflow).arg("--out").arg(&run).args(BLOCKS).args(["--json", "--progress", "none"]);
+    let full = command.output().unwrap();
+    let more = mount("remount,size=64m");
+    let resumed = resume(&workflow, &run, &[]);
+    let results = tree::digests(&run.join("Results"));
+    let unmounted = std::process::Command::new("umount").arg(&disk).status().unwrap().success();
+    assert!(more && unmounted);
+    let text = support::stderr(&full);
+    assert_eq!(full.status.code(), Some(6), "{}\n{text}", support::stdout(&full));
+    assert!(text.contains("disk full") && text.contains("--resume"), "{text}");
+    let resumed = summary(&resumed);
+    assert!(number(&resumed, "tasks_resumed") > 0, "{resumed}");
+    let whole = Run::ok(&workflow, &BLOCKS);
+    assert_eq!(results, tree::digests(&whole.dir().join("Results")));
+}

@@ -155,8 +155,10 @@ pub fn run(plan: &Plan, options: &Options<'_>) -> Result<Outcome, rayon::ThreadP
     let shared = driver.shared.into_inner().unwrap_or_else(PoisonError::into_inner);
     let interrupted = options.stop.load(Ordering::Relaxed);
     let failed = driver.tasks_failed.load(Ordering::Relaxed);
+    // Nothing is wrong with the work itself: with some space the run can go on.
+    let full = !shared.failures.is_empty() && shared.failures.iter().all(|f| f.cause == Cause::DiskFull);
     Ok(Outcome {
-        status: match (interrupted, failed) {
+        status: match (interrupted || (options.journal.is_some() && full), failed) {
             (true, _) => RunStatus::Interrupted,
             (false, 0) if shared.failures.is_empty() => RunStatus::Ok,
             _ => RunStatus::Failed,
