@@ -2,10 +2,9 @@
 
 use crate::store::write::WriteOptions;
 use crate::store::{ArrayWriter, StoreError, write};
-use engine_model::graph::Output;
-use engine_model::plan::{Plan, rules};
+use engine_model::plan::Plan;
 use engine_model::spec::workflow::Naming;
-use ops_core::{ArrayMeta, Table};
+use ops_core::Table;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -74,6 +73,14 @@ impl Outputs {
         }
     }
 
+    /// Where an output is written: its file (or store), or the directory of a family's.
+    pub fn place(&self, plan: &Plan, o: usize) -> PathBuf {
+        match plan.graph.node(plan.graph.outputs[o].node).family {
+            Some(_) => self.places[o].path.clone(),
+            None => self.path(plan, o, 0),
+        }
+    }
+
     /// Opens one item of an array output.
     ///
     /// # Errors
@@ -90,7 +97,7 @@ impl Outputs {
         let path = self.path(plan, o, item);
         make_parent(&path)?;
         let meta = plan.graph.node(out.node).meta(class);
-        let options = write::WriteOptions { resume, ..options(out, meta) };
+        let options = WriteOptions { resume, ..WriteOptions::of(out, meta) };
         write::create(out.format, &path, meta, &options).map(Arc::from)
     }
 
@@ -130,25 +137,12 @@ impl Outputs {
         each.map(|(i, o)| Written {
             name: o.decl.name.value.clone(),
             format: o.format.name().to_owned(),
-            path: match plan.graph.node(o.node).family {
-                Some(_) => self.places[i].path.clone(),
-                None => self.path(plan, i, 0),
-            },
+            path: self.place(plan, i),
             entries: self.places[i].entries.load(Ordering::Relaxed),
             bytes: self.places[i].bytes.load(Ordering::Relaxed),
         })
         .collect()
     }
-}
-
-/// How an array output is written.
-pub(super) fn options(out: &Output, meta: &ArrayMeta) -> WriteOptions {
-    WriteOptions { chunks: Some(chunks(out, meta)), ..WriteOptions::default() }
-}
-
-/// Chunk extents of a Zarr output.
-fn chunks(out: &Output, meta: &ArrayMeta) -> Vec<u64> {
-    out.decl.chunks.as_ref().map_or_else(|| rules::default_chunks(meta), |c| c.value.clone())
 }
 
 /// Bytes of a file, or of all files below a directory.
