@@ -18,5 +18,6 @@ mod plans;
 mod receiver;
 mod resume;
 mod support;
+mod targets;
 mod warnings;
 mod zarr;

@@ -103,6 +103,11 @@ impl Known {
         self.complete.get(key).filter(|c| c.path.exists())
     }
 
+    /// True where something was written to the path, or was begun to be.
+    pub fn holds(&self, path: &Path) -> bool {
+        self.holds.contains_key(path)
+    }
+
     /// True where something else than this was written to the path, or was begun to be.
     pub fn holds_other(&self, path: &Path, key: &Key) -> bool {
         self.holds.get(path).is_some_and(|k| k != key)
