@@ -106,8 +106,8 @@ fn lock(place: &Path, span: Span, targets: &mut Targets, report: &mut Report) {
 /// to read, which is reported when the run is to go on.
 pub fn of_run(dir: &Path) -> Box<dyn Fn(&Path) -> bool> {
     let journal: PathBuf = dir.join("Reports").join("journal");
-    match engine_runtime::journal::Journal::open(&journal, false) {
-        Ok(journal) => Box::new(move |path| journal.known().holds(path)),
+    match engine_runtime::journal::Journal::look(&journal) {
+        Ok(journal) => Box::new(move |path| journal.known().holds(&journal.named(path))),
         Err(_) => Box::new(|_| true),
     }
 }

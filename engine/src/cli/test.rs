@@ -1,8 +1,8 @@
 //! `engine test`: runs the checks that workflows carry under `tests:`.
 
-use super::output;
 use crate::expect::{self, Mismatch};
 use crate::loading::show;
+use crate::output;
 use crate::prepare::{ProfileArgs, WorkflowArgs};
 use crate::running::{self, Request};
 use crate::{exit, loading, signals, summary};

@@ -22,7 +22,7 @@ use engine_model::formats::can_hold;
 use engine_model::graph::Output;
 use engine_model::spec::workflow::Format;
 use ops_core::ArrayMeta;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How the strips of a TIFF file are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -70,6 +70,14 @@ impl WriteOptions {
     pub fn form(&self) -> String {
         format!("{:?} {:?} {:?} {:?}", self.version, self.chunks, self.shards, self.codec)
     }
+}
+
+/// Where what a run left of an array lies that can be read again before it is complete; `None` for other formats.
+pub fn left(format: Format, path: &Path) -> Option<PathBuf> {
+    if !format.is_zarr() {
+        return None;
+    }
+    location(&sink::partial_name(path)).or_else(|| location(path)).or_else(|| Some(path.into()))
 }
 
 /// Starts a file (or store) for an array.
