@@ -19,5 +19,6 @@ mod random;
 mod receiver;
 mod resume;
 mod support;
+mod targets;
 mod warnings;
 mod zarr;

@@ -13,6 +13,7 @@ mod run_dir;
 mod running;
 mod signals;
 mod summary;
+mod targets;
 
 use std::process::ExitCode;
 

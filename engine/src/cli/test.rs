@@ -152,6 +152,7 @@ fn one(args: &TestArgs, path: &Path, sources: &Sources, number: usize, test: &Te
         workflow: &workflow,
         profile: &args.profile,
         out: Some(&dir.path().join("run")),
+        overwrite: false,
         keep_going: false,
         settings: Settings { progress: ProgressMode::None, ..Settings::default() },
         stop,

@@ -4,10 +4,9 @@ use super::item::lock;
 use crate::store::read::{self, InputOptions};
 use crate::store::write::{self, WriteOptions};
 use crate::store::{ArrayReader, ArrayWriter, StoreError};
-use engine_model::graph::Output;
-use engine_model::plan::{Plan, rules};
+use engine_model::plan::Plan;
 use engine_model::spec::workflow::{Format, Naming};
-use ops_core::{ArrayMeta, Block, Pool, Region, Table};
+use ops_core::{Block, Pool, Region, Table};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -111,6 +110,14 @@ impl Outputs {
         }
     }
 
+    /// Where an output is written: its file (or store), or the directory of a family's.
+    pub fn place(&self, plan: &Plan, o: usize) -> PathBuf {
+        match plan.graph.node(plan.graph.outputs[o].node).family {
+            Some(_) => self.places[o].path.clone(),
+            None => self.path(plan, o, 0),
+        }
+    }
+
     /// Opens one item of an array output.
     ///
     /// # Errors
@@ -127,7 +134,7 @@ impl Outputs {
         let path = self.path(plan, o, item);
         make_parent(&path)?;
         let meta = plan.graph.node(out.node).meta(class);
-        let options = write::WriteOptions { resume, ..options(out, meta) };
+        let options = WriteOptions { resume, ..WriteOptions::of(out, meta) };
         write::create(out.format, &path, meta, &options).map(Arc::from)
     }
 
@@ -186,25 +193,12 @@ impl Outputs {
         each.map(|(i, o)| Written {
             name: o.decl.name.value.clone(),
             format: o.format.name().to_owned(),
-            path: match plan.graph.node(o.node).family {
-                Some(_) => self.places[i].path.clone(),
-                None => self.path(plan, i, 0),
-            },
+            path: self.place(plan, i),
             entries: self.places[i].entries.load(Ordering::Relaxed),
             bytes: self.places[i].bytes.load(Ordering::Relaxed),
         })
         .collect()
     }
-}
-
-/// How an array output is written.
-pub(super) fn options(out: &Output, meta: &ArrayMeta) -> WriteOptions {
-    WriteOptions { chunks: Some(chunks(out, meta)), ..WriteOptions::default() }
-}
-
-/// Chunk extents of a Zarr output.
-fn chunks(out: &Output, meta: &ArrayMeta) -> Vec<u64> {
-    out.decl.chunks.as_ref().map_or_else(|| rules::default_chunks(meta), |c| c.value.clone())
 }
 
 /// Bytes of a file, or of all files below a directory.

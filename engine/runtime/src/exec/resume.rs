@@ -6,6 +6,7 @@
 
 use super::item::ItemData;
 use crate::journal::{Entry, Journal, Key};
+use crate::store::write::WriteOptions;
 use engine_model::graph::{Graph, InputId, Kind, NodeId};
 use engine_model::plan::fingerprint::{Fingerprint, Fingerprints};
 use engine_model::plan::{Plan, Root, Stage, StageId};
@@ -237,8 +238,7 @@ fn form(plan: &Plan, o: usize, class: usize) -> String {
     match out.format {
         Format::Zarr => {
             let meta = plan.graph.node(out.node).meta(class);
-            let options = super::outputs::options(out, meta);
-            format!("zarr {:?} {:?}", options.chunks, options.codec)
+            format!("zarr {}", WriteOptions::of(out, meta).form())
         }
         other => other.name().to_owned(),
     }

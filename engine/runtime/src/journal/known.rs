@@ -121,6 +121,11 @@ impl Known {
         self.complete.get(key).filter(|c| there(&c.path))
     }
 
+    /// True where something was written to the path, or was begun to be.
+    pub fn holds(&self, path: &Path) -> bool {
+        self.holds.contains_key(path)
+    }
+
     /// True where something else than this was written to the path, or was begun to be.
     pub fn holds_other(&self, path: &Path, keys: [&Key; 2]) -> bool {
         self.holds.get(path).is_some_and(|k| !keys.contains(&k))
