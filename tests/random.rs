@@ -11,7 +11,7 @@ use engine_model::spec::{self, Overrides, TextSource};
 use engine_runtime::bus::Bus;
 use engine_runtime::event::RunStatus;
 use engine_runtime::exec::clock::Clock;
-use engine_runtime::exec::run::{Options, Outcome, run};
+use engine_runtime::exec::run::{Durability, Options, Outcome, run};
 use engine_runtime::journal::Journal;
 use engine_runtime::store::catalog::FileCatalog;
 use engine_runtime::store::read::{self, InputOptions};
@@ -102,6 +102,7 @@ fn execute(plan: &Plan, dir: &Path, journal: Option<&Journal>, stop_after: Optio
         bus: &bus,
         clock: Clock::default(),
         journal,
+        durability: Durability::Process,
     };
     let outcome = std::thread::scope(|scope| {
         if let Some(after) = stop_after {

@@ -207,6 +207,29 @@ fn a_torn_journal_is_cut_off_and_what_is_none_is_refused() {
 }
 
 #[test]
+fn a_run_that_has_not_ended_can_not_be_resumed() {
+    let dir = support::temp();
+    let (workflow, run) = (workflow(dir.path()), dir.path().join("run"));
+    let mut command = support::engine();
+    command.arg("run").arg(&workflow).arg("--out").arg(&run).args(BLOCKS).args(["--set", "extent=200000"]);
+    let mut child = command.args(["--progress", "none"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while !run.join("Reports/journal").is_file() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let refused = resume(&workflow, &run, &[]);
+    let record = run.join("Reports/workflow.yaml").is_file() || !run.join("Reports/1").exists();
+    let running = child.try_wait().unwrap().is_none();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(running && record);
+    assert_eq!(refused.status.code(), Some(2), "{}", support::stderr(&refused));
+    let (text, pid) = (support::stderr(&refused), child.id().to_string());
+    assert!(text.contains("in use") && text.contains(&pid), "{text}");
+    // Killed, it has given its lock back as far as others can tell.
+    assert_eq!(resume(&workflow, &run, &["--durability", "machine"]).status.code(), Some(0));
+}
+
+#[test]
 fn a_full_disk_ends_the_run_so_that_it_can_go_on() {
     let dir = support::temp();
     let (workflow, disk) = (workflow(dir.path()), dir.path().join("disk"));

@@ -57,6 +57,8 @@ impl ArrayReader for Left {
 /// Every output of a run.
 pub struct Outputs {
     places: Vec<Place>,
+    /// Waits until what is written has reached the disk.
+    sync: bool,
 }
 
 /// What was written of one output.
@@ -84,7 +86,12 @@ impl Outputs {
             };
             Place { path, entries: AtomicU64::new(0), bytes: AtomicU64::new(0) }
         });
-        Outputs { places: places.collect() }
+        Outputs { places: places.collect(), sync: false }
+    }
+
+    /// The same, which wait for the disk where `sync` says so.
+    pub fn synced(self, sync: bool) -> Outputs {
+        Outputs { sync, ..self }
     }
 
     /// The file of one item of an output.
@@ -134,7 +141,7 @@ impl Outputs {
         let path = self.path(plan, o, item);
         make_parent(&path)?;
         let meta = plan.graph.node(out.node).meta(class);
-        let options = WriteOptions { resume, ..WriteOptions::of(out, meta) };
+        let options = WriteOptions { resume, sync: self.sync, ..WriteOptions::of(out, meta) };
         write::create(out.format, &path, meta, &options).map(Arc::from)
     }
 
