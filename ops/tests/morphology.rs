@@ -97,7 +97,8 @@ fn random_case(rng: &mut Rng) -> Json {
     let dtype = pick(rng, &dtypes);
     let mut block = Block::zeros(dtype, Region::whole(&shape));
     let len = block.region().volume() as usize;
-    let ones = mask(rng, len, share * (0.6 + 0.7 * rng.unit()));
+    let share = share * (0.6 + 0.7 * rng.unit());
+    let ones = mask(rng, len, share);
     // A distance needs background in each channel and time point: here in all of them at one place.
     let (strides, spatial) = (block.region().strides(), Axes::parse(axes).unwrap().spatial());
     let place: Vec<u64> = shape.iter().map(|&n| rng.below(n)).collect();
