@@ -62,6 +62,40 @@ fn written(dir: &Path, name: &str, text: &str) -> PathBuf {
     path
 }
 
+/// A billion blocks.
+const HUGE: &str = r#"
+version: 1
+name: huge
+inputs:
+  volume: {generate: {shape: [64000, 64000, 64000], dtype: uint16, pattern: noise, seed: 3}}
+steps:
+  smooth: {op: gaussian, input: volume, with: {sigma: 1.0, dtype: input}}
+  mask: {op: threshold, input: smooth, with: {relative_to: max, factor: 0.5}}
+outputs:
+  Mask: {from: mask, format: zarr, chunks: [64, 64, 64]}
+"#;
+
+#[test]
+fn a_billion_blocks_plan_at_once_and_in_little_memory() {
+    let dir = support::temp();
+    let huge = written(dir.path(), "huge.yaml", HUGE);
+    let plan = |limit: &str| {
+        let engine = support::engine();
+        let at = Instant::now();
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", &format!("ulimit -d {limit} && exec \"$@\""), "sh"]).arg(engine.get_program());
+        let output = command.arg("plan").arg(&huge).args(["--threads", "2", "--memory", "1GiB"]).output().unwrap();
+        assert!(output.status.success(), "{}", support::stderr(&output));
+        let text = support::stdout(&output);
+        assert!(text.contains("2000000000 tasks") || text.contains("tasks 2000000000"), "{text}");
+        at.elapsed()
+    };
+    // 50 MB of data at most. The best of five, since others may use the processors.
+    let best = (0..5).map(|_| plan("48828")).min().unwrap();
+    println!("a plan of two passes over 10^9 blocks: {best:?}");
+    assert!(best < Duration::from_millis(100), "{best:?}");
+}
+
 /// CPU seconds a task between a small and a large run: what starting costs falls out.
 fn slope(workflow: &Path, small: &str, large: &str) -> f64 {
     let cpu = |set: &str| {

@@ -60,6 +60,12 @@ pub fn settings(cpu_profile: bool, keep_going: bool, prepared: &Prepared) -> Vec
         value: keep_going.into(),
         origin: flag(keep_going, "--keep-going"),
     });
+    let directory = std::env::current_dir().map(|d| d.display().to_string()).unwrap_or_default();
+    list.push(Setting { name: "directory".into(), value: directory.into(), origin: Origin::Default });
+    let file = prepared.sources.get(0).and_then(|f| std::path::absolute(&f.path).ok());
+    let file = file.map(|f| f.display().to_string()).unwrap_or_default();
+    let typed = Origin::CommandLine("WORKFLOW".into());
+    list.push(Setting { name: "workflow".into(), value: file.into(), origin: typed });
     for (name, p) in &prepared.workflow.params {
         list.push(Setting { name: format!("params.{name}"), value: yaml(&p.value), origin: p.origin.clone() });
     }

@@ -6,11 +6,14 @@ mod exit;
 mod expect;
 mod header;
 mod loading;
+mod output;
 mod prepare;
+mod recorded;
 mod run_dir;
 mod running;
 mod signals;
 mod summary;
+mod targets;
 
 use std::process::ExitCode;
 

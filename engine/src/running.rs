@@ -3,7 +3,7 @@
 use crate::loading::show;
 use crate::prepare::{self, Prepared, ProfileArgs, WorkflowArgs};
 use crate::run_dir::RunDir;
-use crate::{exit, header};
+use crate::{exit, header, targets};
 use engine_model::diag::{Report, Span};
 use engine_model::plan::{Plan, Settings as PlanSettings, document};
 use engine_runtime::bus::Bus;
@@ -27,6 +27,8 @@ pub struct Request<'a> {
     pub out: Option<&'a Path>,
     /// The run directory of an earlier run to go on with.
     pub resume: Option<&'a Path>,
+    /// Replace outputs with `to:` that are there already.
+    pub overwrite: bool,
     /// Go on with other items when one fails.
     pub keep_going: bool,
     /// Outputs of the run besides its results.
@@ -87,6 +89,9 @@ pub fn execute(request: Request<'_>) -> Result<Ran, u8> {
         eprintln!("error: {e}");
         exit::USAGE
     };
+    let ours = request.resume.map_or_else(|| Box::new(|_: &Path| false) as Box<dyn Fn(&Path) -> bool>, targets::of_run);
+    // Held until the run has ended.
+    let _targets = targets::claim(&plan, &prepared.sources, request.overwrite, &ours)?;
     let dir = match request.resume {
         Some(earlier) => RunDir::resume(earlier),
         None => RunDir::create(request.out),

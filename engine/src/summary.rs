@@ -1,5 +1,6 @@
 //! What a run prints when it ends: for a person, or as one line of JSON.
 
+use crate::output;
 use crate::running::Ran;
 use engine_model::diag::count;
 use engine_model::plan::print::bytes;
@@ -15,7 +16,7 @@ pub fn print(ran: &Ran, as_json: bool) {
     failures(ran);
     warnings(ran);
     if as_json {
-        println!("{}", document(ran));
+        output::line(document(ran));
     } else {
         text(ran);
     }
@@ -115,25 +116,31 @@ fn text(ran: &Ran) {
         engine_runtime::event::RunStatus::Failed => "failed",
         engine_runtime::event::RunStatus::Interrupted => "interrupted",
     };
-    println!(
+    output::line(format!(
         "{status} in {:.2} s: {}, {} read, {} written",
         ran.wall,
         count(o.tasks_ok, "task"),
         bytes(o.bytes_read),
         bytes(o.bytes_written)
-    );
+    ));
     if o.tasks_resumed > 0 {
-        println!("  {} done before", count(o.tasks_resumed, "task"));
+        output::line(format!("  {} done before", count(o.tasks_resumed, "task")));
     }
     if o.items_failed > 0 || o.tasks_failed > 0 {
-        println!("  {} failed, {} left out", count(o.tasks_failed, "task"), count(o.items_failed, "item"));
+        output::line(format!("  {} failed, {} left out", count(o.tasks_failed, "task"), count(o.items_failed, "item")));
     }
-    println!("  memory {} of {} projected", bytes(host::peak_rss()), bytes(ran.plan.memory.projected));
+    output::line(format!("  memory {} of {} projected", bytes(host::peak_rss()), bytes(ran.plan.memory.projected)));
     for w in &o.outputs {
-        println!("  {:16} {}, {} in {}", w.name, count(w.entries, "file"), bytes(w.bytes), w.path.display());
+        output::line(format!(
+            "  {:16} {}, {} in {}",
+            w.name,
+            count(w.entries, "file"),
+            bytes(w.bytes),
+            w.path.display()
+        ));
     }
     if ran.code() == crate::exit::INTERRUPTED {
-        println!("  go on with the same command and --resume {}", ran.dir.root.display());
+        output::line(format!("  go on with the same command and --resume {}", ran.dir.root.display()));
     }
-    println!("  record in {}", ran.dir.reports().display());
+    output::line(format!("  record in {}", ran.dir.reports().display()));
 }

@@ -1,6 +1,6 @@
 //! What each file format can hold, and what writing it takes: pure facts that the planner and the writers share.
 
-use crate::spec::workflow::Format;
+use crate::spec::workflow::{Format, ZarrCodec};
 use ops_core::{ArrayMeta, Axis, DType};
 
 /// Why a format can't hold an array, and what to do instead.
@@ -102,6 +102,23 @@ fn tiff(meta: &ArrayMeta) -> Result<(), FormatProblem> {
     Ok(())
 }
 
+/// Chunk extents of a Zarr output that does not say: about a megabyte of 8 to 16-bit elements, never more than the
+/// array. They depend on nothing but the array, so that the same workflow writes the same store.
+pub fn default_chunks(meta: &ArrayMeta) -> Vec<u64> {
+    let spatial = meta.axes.spatial().len();
+    meta.axes
+        .iter()
+        .zip(&meta.shape)
+        .map(|(a, &n)| match (a, spatial) {
+            (Axis::T, _) => 1,
+            (Axis::C, _) => n,
+            (_, 3) => n.min(128),
+            _ => n.min(512),
+        })
+        .map(|n| n.max(1))
+        .collect()
+}
+
 /// Bytes of a band of rows that PNG compresses at once.
 const PNG_BAND: u64 = 256 << 10;
 
@@ -126,7 +143,7 @@ const ENCODERS: u64 = 16;
 /// Bytes that the writer of one array holds at most, for blocks of this extent.
 ///
 /// PNG and TIFF hold two rows of blocks that are incomplete at once (blocks arrive roughly in C order), rounded to
-/// whole bands, and what compresses them. Zarr holds a chunk and its encoded form for each block being written.
+/// whole bands, and what compresses them. Zarr holds nothing between blocks: see [`writing_bytes`].
 pub fn write_bytes(format: Format, meta: &ArrayMeta, block_extent: &[u64]) -> u64 {
     let rank = meta.rank();
     let interleaved = rank > 2 && meta.axes.position(Axis::C) == Some(rank - 1);
@@ -147,12 +164,35 @@ pub fn write_bytes(format: Format, meta: &ArrayMeta, block_extent: &[u64]) -> u6
             let lists = pages.saturating_mul(rows.div_ceil(band)).saturating_mul(64);
             row.saturating_mul(held + encoding).saturating_add(lists).saturating_add(256 << 10)
         }
-        Format::Zarr => {
-            let block: u64 = block_extent.iter().fold(meta.dtype.size() as u64, |n, e| n.saturating_mul(*e));
-            2 * block.min(meta.bytes()) + (64 << 10)
-        }
+        Format::Zarr => 64 << 10,
         Format::Csv | Format::Parquet => 0,
     }
+}
+
+/// What a compressor of Zarr chunks takes besides what it reads and makes.
+const COMPRESSOR: u64 = 4 << 20;
+
+/// Bytes that a task holds while it writes a block of a Zarr array: a chunk cut out of the block, its encoded form and
+/// the compressor, and where there are shards the one that is put together, with its index.
+pub fn writing_bytes(meta: &ArrayMeta, chunk: &[u64], shard: Option<&[u64]>, codec: ZarrCodec) -> u64 {
+    let bytes = |extent: &[u64]| extent.iter().fold(meta.dtype.size() as u64, |n, e| n.saturating_mul(*e));
+    let chunk_bytes = bytes(chunk);
+    let compressor = match codec {
+        ZarrCodec::None => 0,
+        // Two blocks of 256 KiB.
+        ZarrCodec::BloscLz4 | ZarrCodec::Gzip => 1 << 20,
+        ZarrCodec::Zstd => COMPRESSOR,
+    };
+    let shard_bytes = shard.map_or(0, |shard| {
+        let chunks = shard.iter().zip(chunk).fold(1u64, |n, (s, c)| n.saturating_mul(s.div_ceil((*c).max(1))));
+        // While it grows the old and the new buffer are there; chunks beyond the array take no room.
+        bytes(shard).min(meta.bytes()).saturating_mul(2).saturating_add(chunks.saturating_mul(48))
+    });
+    chunk_bytes
+        .saturating_mul(2)
+        .saturating_add(chunk_bytes / 16)
+        .saturating_add(compressor)
+        .saturating_add(shard_bytes)
 }
 
 #[cfg(test)]

@@ -43,3 +43,28 @@ pub fn peak_rss() -> u64 {
 pub fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, |n| n.get())
 }
+
+/// The name of this host.
+pub fn name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// Where numbers of processes mean the same: this boot of this host, in the name space of this process. Empty where
+/// that can't be told.
+pub fn process_space() -> String {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    let names = fs::read_link("/proc/self/ns/pid");
+    match (boot, names) {
+        (Ok(boot), Ok(names)) => format!("{} {}", boot.trim(), names.display()),
+        _ => String::new(),
+    }
+}
+
+/// When a process was started, in clock ticks since the host was; `None` when it is gone.
+pub fn process_start(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name of the program, in brackets, may hold anything.
+    let mut fields = text.rsplit_once(')')?.1.split_whitespace();
+    let state = fields.next()?;
+    fields.nth(18)?.parse().ok().filter(|_| !matches!(state, "Z" | "X"))
+}

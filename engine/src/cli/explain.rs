@@ -1,7 +1,7 @@
 //! `engine explain`: what a diagnostic code means.
 
-use super::output;
 use crate::exit;
+use crate::output;
 use clap::Args;
 use engine_model::diag::codes::{self, Code};
 use engine_model::spec::names::nearest;

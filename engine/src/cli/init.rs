@@ -1,7 +1,7 @@
 //! `engine init`: a workflow to start from.
 
-use super::output;
 use crate::exit;
+use crate::output;
 use clap::Args;
 use std::io::Write;
 use std::path::PathBuf;

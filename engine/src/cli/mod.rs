@@ -4,10 +4,10 @@ mod completions;
 mod explain;
 mod init;
 mod ops;
-mod output;
 mod plan;
 pub mod run;
 mod schema;
+mod status;
 mod test;
 mod validate;
 
@@ -34,6 +34,8 @@ enum Command {
     Validate(validate::ValidateArgs),
     /// Run the checks that workflows carry under `tests:`.
     Test(test::TestArgs),
+    /// Show what of a run is done, stale or missing.
+    Status(status::StatusArgs),
     /// Explain a diagnostic code.
     Explain(explain::ExplainArgs),
     /// List the ops, or print the manual of one.
@@ -53,6 +55,7 @@ pub fn main() -> u8 {
         Command::Plan(a) => plan::run(&a),
         Command::Validate(a) => validate::run(&a),
         Command::Test(a) => test::run(&a),
+        Command::Status(a) => status::run(&a),
         Command::Explain(a) => explain::run(&a),
         Command::Ops(a) => ops::run(&a),
         Command::Schema(a) => schema::run(&a),

@@ -1,8 +1,8 @@
 //! `engine ops`: the list of ops, and the manual of each from its schema.
 
 use super::explain::wrap;
-use super::output;
 use crate::exit;
+use crate::output;
 use clap::{Args, Subcommand};
 use engine_model::spec::names::nearest;
 use engine_model::spec::schema;

@@ -1,6 +1,7 @@
 //! `engine plan`: how a workflow would be executed.
 
 use crate::loading::show;
+use crate::output;
 use crate::prepare::{self, ProfileArgs, WorkflowArgs};
 use crate::{exit, prepare::Prepared};
 use clap::Args;
@@ -55,12 +56,12 @@ pub fn run(args: &PlanArgs) -> u8 {
 
 fn print(args: &PlanArgs, plan: &Plan) {
     if args.json {
-        println!("{:#}", document::of(plan));
+        output::line(format!("{:#}", document::of(plan)));
     } else if args.dot {
-        print!("{}", graph_print::dot(&plan.graph));
+        output::text(&graph_print::dot(&plan.graph));
     } else if args.mermaid {
-        print!("{}", graph_print::mermaid(&plan.graph));
+        output::text(&graph_print::mermaid(&plan.graph));
     } else {
-        print!("{}", print::text(plan));
+        output::text(&print::text(plan));
     }
 }

@@ -24,6 +24,9 @@ pub struct RunArgs {
     /// Go on in the directory of an earlier run, with the same workflow or a changed one: what is there and still right is kept.
     #[arg(long, value_name = "DIR", conflicts_with = "out")]
     resume: Option<PathBuf>,
+    /// Replace outputs with `to:` that are there already, each once the new one is complete.
+    #[arg(long)]
+    overwrite: bool,
     /// Go on with other items when one fails; the run then ends with exit code 5.
     #[arg(long)]
     keep_going: bool,
@@ -68,6 +71,7 @@ pub fn run(args: &RunArgs) -> u8 {
         profile: &args.profile_args,
         out: args.out.as_deref(),
         resume: args.resume.as_deref(),
+        overwrite: args.overwrite,
         keep_going: args.keep_going,
         settings: Settings {
             worker: None,

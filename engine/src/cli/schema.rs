@@ -1,7 +1,7 @@
 //! `engine schema`: the JSON Schemas of the workflow language, for editors.
 
-use super::output;
 use crate::exit;
+use crate::output;
 use clap::Args;
 use engine_model::spec::names::nearest;
 use engine_model::spec::schema;

@@ -1,8 +1,8 @@
 //! `engine test`: runs the checks that workflows carry under `tests:`.
 
-use super::output;
 use crate::expect::{self, Mismatch};
 use crate::loading::show;
+use crate::output;
 use crate::prepare::{ProfileArgs, WorkflowArgs};
 use crate::running::{self, Request};
 use crate::{exit, loading, signals, summary};
@@ -152,6 +152,7 @@ fn one(args: &TestArgs, path: &Path, sources: &Sources, number: usize, test: &Te
         workflow: &workflow,
         profile: &args.profile,
         out: Some(&dir.path().join("run")),
+        overwrite: false,
         keep_going: false,
         settings: Settings { progress: ProgressMode::None, ..Settings::default() },
         stop,

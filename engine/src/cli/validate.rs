@@ -1,6 +1,6 @@
 //! `engine validate`: everything that can be known to be wrong with a workflow before it runs.
 
-use super::output;
+use crate::output;
 use crate::{exit, loading};
 use clap::{Args, ValueEnum};
 use engine_model::diag::{Report, Sources, Style, count, github, json, sarif, text};

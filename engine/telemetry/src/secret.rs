@@ -32,6 +32,12 @@ pub fn is_secret(name: &str) -> bool {
     NAMES.iter().any(|part| name.contains(part))
 }
 
+/// True for what stands in a record where a secret would.
+#[must_use]
+pub fn is_hidden(value: &Value) -> bool {
+    value.as_str() == Some(HIDDEN)
+}
+
 /// Replaces secrets within a value; `name` is what the value is called.
 pub(crate) fn redact(name: Option<&str>, value: &mut Value) {
     match value {

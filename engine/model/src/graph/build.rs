@@ -341,7 +341,29 @@ impl Builder<'_> {
                 return;
             }
         }
+        if !self.fits(decl, format, &n.metas[..n.metas.len().min(1)]) {
+            return;
+        }
         self.graph.outputs.push(Output { decl: decl.clone(), format, node });
+    }
+
+    /// Checks that chunks and shards have an extent for each axis, and belong to what is written at all.
+    fn fits(&mut self, decl: &OutputDecl, format: Format, metas: &[ArrayMeta]) -> bool {
+        let before = self.failed;
+        let asked = [("chunks", &decl.chunks), ("shards", &decl.shards)];
+        for (key, extents) in asked.into_iter().filter_map(|(k, e)| Some((k, e.as_ref()?))) {
+            if format.is_table() {
+                let message = format!("`{key}` belongs to Zarr outputs, found a table: `{}`", decl.from.value);
+                self.fail(Diagnostic::new("E0705", extents.span, message).help("remove it"));
+            }
+            for meta in metas.iter().filter(|m| m.rank() != extents.value.len()) {
+                let (n, found) = (meta.rank(), extents.value.len());
+                let message = format!("expected {n} extents in `{key}`, one for each axis of {meta}, found {found}");
+                let help = format!("write one each for {}", meta.axes);
+                self.fail(Diagnostic::new("E0708", extents.span, message).help(help));
+            }
+        }
+        before == self.failed
     }
 }
 

@@ -8,7 +8,8 @@ mod condition;
 pub mod print;
 
 use crate::catalog::{Items, SourceMeta};
-use crate::spec::workflow::{InputDecl, OutputDecl};
+use crate::formats::{default_chunks, writing_bytes};
+use crate::spec::workflow::{Format, InputDecl, OutputDecl, ZarrCodec, ZarrVersion};
 use ops_core::op::DynReduce;
 use ops_core::{ArrayMeta, Map, PortMeta, Ports, Scope};
 use smallvec::SmallVec;
@@ -97,9 +98,37 @@ pub struct Output {
     /// What the workflow says.
     pub decl: OutputDecl,
     /// The format, chosen where the workflow leaves it.
-    pub format: crate::spec::workflow::Format,
+    pub format: Format,
     /// The node that is written.
     pub node: NodeId,
+}
+
+impl Output {
+    /// Chunk extents of its Zarr array.
+    pub fn chunks(&self, meta: &ArrayMeta) -> Vec<u64> {
+        self.decl.chunks.as_ref().map_or_else(|| default_chunks(meta), |c| c.value.clone())
+    }
+
+    /// Extents of what only one task may write of its Zarr array: a shard, or a chunk. `None` for other formats.
+    pub fn unit(&self, meta: &ArrayMeta) -> Option<Vec<u64>> {
+        let shards = self.decl.shards.as_ref().map(|s| s.value.clone());
+        (self.format == Format::Zarr).then(|| shards.unwrap_or_else(|| self.chunks(meta)))
+    }
+
+    /// Version of the format of its Zarr array.
+    pub fn version(&self) -> ZarrVersion {
+        self.decl.version.as_ref().map_or_else(ZarrVersion::default, |v| v.value)
+    }
+
+    /// Bytes that a task holds while it writes a block of it.
+    pub fn writing_bytes(&self, meta: &ArrayMeta) -> u64 {
+        if self.format != Format::Zarr {
+            return 0;
+        }
+        let shard = self.decl.shards.as_ref().map(|s| s.value.as_slice());
+        let codec = self.decl.codec.as_ref().map_or_else(ZarrCodec::default, |c| c.value);
+        writing_bytes(meta, &self.chunks(meta), shard, codec)
+    }
 }
 
 /// Nodes, inputs and outputs.

@@ -82,10 +82,23 @@ fn merge(boxes: &mut SmallVec<[Region; 1]>, mut region: Region) {
 
 /// The evaluation of one block of a stage, for one item.
 pub fn task(plan: &Plan, stage: &Stage, item: u64, class: usize, block: &Region) -> TaskPlan {
+    rest(plan, stage, item, class, block, |_| false, |_| false)
+}
+
+/// What is left of a task when some of its roots are done, and some arrays are stored, from where they can be read.
+pub fn rest(
+    plan: &Plan,
+    stage: &Stage,
+    item: u64,
+    class: usize,
+    block: &Region,
+    done: impl Fn(Root) -> bool,
+    stored: impl Fn(NodeId) -> bool,
+) -> TaskPlan {
     let graph = &plan.graph;
     let mut wants = Wants::default();
     let mut roots: Vec<RootPiece> = Vec::with_capacity(stage.roots.len());
-    for &root in &stage.roots {
+    for &root in stage.roots.iter().filter(|r| !done(**r)) {
         let array = plan.root_array(root);
         let region = plan.region(stage, array, class, block);
         let mut needs = Needs::new();
@@ -104,7 +117,7 @@ pub fn task(plan: &Plan, stage: &Stage, item: u64, class: usize, block: &Region)
     let mut pieces: Vec<Piece> = Vec::new();
     while let Some(want) = wants.0.pop() {
         let node = graph.node(want.node);
-        let read = stage.reads.contains(&want.node) || matches!(node.kind, Kind::Source(_));
+        let read = stage.reads.contains(&want.node) || matches!(node.kind, Kind::Source(_)) || stored(want.node);
         for region in want.boxes {
             let mut needs = Needs::new();
             if let (false, Kind::Map(op) | Kind::Join(op)) = (read, &node.kind) {

@@ -133,7 +133,9 @@ pub fn project(plan: &Plan, window: u64) -> Memory {
     }
     // The same buffers serve all passes, so they are bounded by what the largest leaves them.
     let fixed = PROCESS + RECORD + threads * THREAD + plan.settings.waiting;
-    let unpooled = writers(plan, best.window).saturating_add(readers(plan, best.window, threads));
+    let unpooled = writers(plan, best.window)
+        .saturating_add(readers(plan, best.window, threads))
+        .saturating_add(writing(plan).saturating_mul(threads));
     best.pool = best.projected.saturating_sub(fixed.saturating_add(unpooled));
     best
 }
@@ -147,6 +149,15 @@ fn writers(plan: &Plan, window: u64) -> u64 {
             .unwrap_or(0)
     };
     plan.groups.iter().map(per_item).max().unwrap_or(0).saturating_mul(window)
+}
+
+/// The most bytes a task holds while it writes, which are not pooled.
+fn writing(plan: &Plan) -> u64 {
+    let of = |out: &crate::graph::Output| {
+        let metas = &plan.graph.node(out.node).metas;
+        metas.iter().map(|m| out.writing_bytes(m)).max().unwrap_or(0)
+    };
+    plan.graph.outputs.iter().map(of).max().unwrap_or(0)
 }
 
 /// Bytes that open sources keep and that reading takes while it lasts, which are not pooled.
@@ -336,6 +347,13 @@ pub fn task_bytes(plan: &Plan, task: &TaskPlan, class: usize) -> u64 {
             }
         }
     }
+    let writing = |root: Root| match root {
+        Root::Write(o) => {
+            let out = &plan.graph.outputs[o];
+            out.writing_bytes(plan.graph.node(out.node).meta(class))
+        }
+        _ => 0,
+    };
     // What the journal is told of partials, until the task ends, and then once more in the form of its file.
     let mut packed = 0;
     for root in &task.roots {
@@ -347,11 +365,11 @@ pub fn task_bytes(plan: &Plan, task: &TaskPlan, class: usize) -> u64 {
             // Numbers of variable length take a quarter more at most.
             packed += partial + partial / 4;
             peak = peak.max(now + assembled(n, &root.needs, &root.from) + partial + packed);
-        } else if let Some(&at) = root.from.first().and_then(|f| f.first())
-            && task.pieces[at as usize].region != root.region
-        {
+        } else if let Some(&at) = root.from.first().and_then(|f| f.first()) {
+            let piece = &task.pieces[at as usize];
             // Cut to the block before it is kept or written.
-            peak = peak.max(now + packed + block_bytes(plan, task.pieces[at as usize].node, class, &root.region));
+            let cut = if piece.region == root.region { 0 } else { block_bytes(plan, piece.node, class, &root.region) };
+            peak = peak.max(now + packed + cut + writing(root.root));
         }
     }
     peak.max(2 * packed)

@@ -4,7 +4,7 @@
 //! Names of steps, inputs and outputs are mapping keys. Any scalar, list or mapping value below `inputs`, `steps`,
 //! `outputs` and `run` may also be a `${params.name}` reference; it is replaced before these types are read.
 
-use super::workflow::{Channels, Format, Naming, OnError, Pattern};
+use super::workflow::{Channels, Format, Naming, OnError, Pattern, ZarrCodec};
 use ops_core::DType;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -311,9 +311,32 @@ pub struct OutputFile {
     /// Chunk extents of a Zarr output, one for each axis.
     #[schemars(length(min = 1, max = 5), inner(range(min = 1)))]
     pub chunks: Option<Vec<u64>>,
+    /// Shard extents of a Zarr output, whole multiples of `chunks`: a shard is one file of many chunks.
+    #[schemars(length(min = 1, max = 5), inner(range(min = 1)))]
+    pub shards: Option<Vec<u64>>,
+    /// How the chunks of a Zarr output are compressed; `blosc-lz4` when left out.
+    pub codec: Option<ZarrCodec>,
+    /// Version of the Zarr format; 3 when left out.
+    pub version: Option<FormatVersion>,
     /// File name of each item: the `stem` of its input file, or its `index`.
     #[serde(default)]
     pub naming: Naming,
+}
+
+/// The version of an output's format.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FormatVersion(pub Json);
+
+impl JsonSchema for FormatVersion {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "FormatVersion".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "Version of the Zarr format; 3 when left out.",
+            "enum": [2, 3],
+        })
+    }
 }
 
 /// The profile of a run.

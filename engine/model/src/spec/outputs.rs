@@ -2,12 +2,12 @@
 
 use super::Loader;
 use super::expand::Expansion;
-use super::file::{OutputFile, TestFile};
+use super::file::{FormatVersion, OutputFile, TestFile};
 use super::names::{list, nearest, place};
 use super::resolve::Ref;
 use super::tree::{Entry, Node, escape};
 use super::unit::Unit;
-use super::workflow::{Format, OutputDecl, Spanned, StepDecl, TestDecl};
+use super::workflow::{Format, OutputDecl, Spanned, StepDecl, TestDecl, ZarrVersion};
 use crate::diag::{Diagnostic, Span};
 use ops_core::registry;
 use std::collections::BTreeMap;
@@ -35,13 +35,7 @@ pub(super) fn outputs(e: &mut Expansion<'_, '_>, unit: &Unit, scope: usize) -> V
         }
         let Some(file) = unit.read::<OutputFile>(&pointer, &mut e.l.report) else { continue };
         let spanned = |key: &str| o.value.get(key).map_or(o.value.span, |n| n.span);
-        if let (Some(_), Some(format)) = (&file.chunks, file.format)
-            && format != Format::Zarr
-        {
-            let message = format!("`chunks` belongs to Zarr outputs, found format `{}`", format.name());
-            let d = Diagnostic::new("E0705", spanned("chunks"), message);
-            e.l.report.push(d.help("remove it, or write `format: zarr`"));
-        }
+        stored(e.l, &file, &o.value);
         let base = o.value.get("to").map(|n| e.l.base_of(n.origin)).unwrap_or_default();
         if let Some(to) = o.value.get("to") {
             stays(e.l, to);
@@ -62,11 +56,52 @@ pub(super) fn outputs(e: &mut Expansion<'_, '_>, unit: &Unit, scope: usize) -> V
             format: file.format.map(|f| Spanned::new(f, spanned("format"))),
             to: file.to.map(|t| Spanned::new(t, spanned("to"))),
             base,
+            version: file.version.as_ref().map(|v| Spanned::new(version(v), spanned("version"))),
             chunks: file.chunks.map(|c| Spanned::new(c, spanned("chunks"))),
+            shards: file.shards.map(|s| Spanned::new(s, spanned("shards"))),
+            codec: file.codec.map(|c| Spanned::new(c, spanned("codec"))),
             naming: file.naming,
         });
     }
     out
+}
+
+/// Checks how an output is to be stored: keys of its format only, shards that are whole multiples of chunks.
+fn stored(l: &mut Loader<'_>, file: &OutputFile, node: &Node) {
+    let span = |key: &str| node.get(key).map_or(node.span, |n| n.span);
+    if let Some(format) = file.format.filter(|f| *f != Format::Zarr) {
+        for key in ["chunks", "shards", "codec", "version"].into_iter().filter(|k| node.get(k).is_some()) {
+            let message = format!("`{key}` belongs to Zarr outputs, found format `{}`", format.name());
+            let d = Diagnostic::new("E0705", span(key), message);
+            l.report.push(d.help("remove it, or write `format: zarr`"));
+        }
+    }
+    let Some(shards) = &file.shards else { return };
+    if file.version.as_ref().is_some_and(|v| version(v) == ZarrVersion::V2) {
+        let d = Diagnostic::new("E0708", span("shards"), "shards belong to Zarr v3, found `version: 2`");
+        l.report.push(d.help("remove `shards`, or leave `version` out"));
+    }
+    let Some(chunks) = &file.chunks else {
+        let message = format!("expected `chunks` beside `shards`: a shard of {shards:?} holds whole chunks");
+        let d = Diagnostic::new("E0708", span("shards"), message);
+        l.report.push(d.help("write `chunks` that divide the shards along every axis"));
+        return;
+    };
+    if shards.len() != chunks.len() {
+        let (n, m) = (shards.len(), chunks.len());
+        let message = format!("expected as many extents in `shards` as in `chunks`, found {n} and {m}");
+        l.report.push(Diagnostic::new("E0708", span("shards"), message).help("write one extent for each axis in both"));
+    } else if shards.iter().zip(chunks).any(|(s, c)| s % c != 0) {
+        let message = format!("expected whole multiples of the chunks {chunks:?}, found shards of {shards:?}");
+        let near: Vec<u64> = shards.iter().zip(chunks).map(|(s, c)| s.div_ceil(*c).saturating_mul(*c)).collect();
+        let d = Diagnostic::new("E0708", span("shards"), message).help(format!("write `shards: {near:?}`"));
+        l.report.push(d.fix(span("shards"), format!("{near:?}")));
+    }
+}
+
+/// The version of the Zarr format that a checked file asks for.
+fn version(file: &FormatVersion) -> ZarrVersion {
+    if file.0.as_f64() == Some(2.0) { ZarrVersion::V2 } else { ZarrVersion::V3 }
 }
 
 /// Checks the name of an output: a path of plain names below `Results/` that no other output shares.

@@ -334,6 +334,33 @@ impl Format {
     }
 }
 
+/// How the chunks of a Zarr array are compressed.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum ZarrCodec {
+    /// Blosc with LZ4, level 5, bytes shuffled: the fastest, and on images as small as plain Zstandard.
+    #[default]
+    BloscLz4,
+    /// Zstandard, level 3.
+    Zstd,
+    /// Gzip, level 5: what every reader has.
+    Gzip,
+    /// Not at all.
+    None,
+}
+
+/// A version of the Zarr format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum ZarrVersion {
+    /// Version 2: older readers; no shards.
+    V2,
+    /// Version 3.
+    #[default]
+    V3,
+}
+
 /// One entry of `outputs:`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OutputDecl {
@@ -349,6 +376,12 @@ pub struct OutputDecl {
     pub base: PathBuf,
     /// Chunk extents of a Zarr output.
     pub chunks: Option<Spanned<Vec<u64>>>,
+    /// Shard extents of a Zarr output: whole multiples of its chunks.
+    pub shards: Option<Spanned<Vec<u64>>>,
+    /// How the chunks of a Zarr output are compressed.
+    pub codec: Option<Spanned<ZarrCodec>>,
+    /// Version of the format of a Zarr output.
+    pub version: Option<Spanned<ZarrVersion>>,
     /// File name of each item: `stem` (default) or `index`.
     pub naming: Naming,
 }

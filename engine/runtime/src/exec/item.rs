@@ -1,7 +1,8 @@
 //! What an item in flight owns.
 
+use super::outputs::Outputs;
 use super::resume::{Keys, Resume, State};
-use crate::store::{ArrayReader, ArrayWriter};
+use crate::store::{ArrayReader, ArrayWriter, StoreError};
 use engine_model::graph::{Kind, NodeId};
 use engine_model::plan::{Plan, Root, Stage, StageId};
 use ops_core::op::AnyPartial;
@@ -24,6 +25,8 @@ pub struct Kept {
     dtype: DType,
     /// Stages that still read it.
     readers: AtomicU32,
+    /// The store in which an earlier run left blocks of it.
+    behind: OnceLock<Arc<dyn ArrayReader>>,
 }
 
 impl Kept {
@@ -33,7 +36,7 @@ impl Kept {
         let grid = plan.grid(stage, class);
         let cuts = stage.block.iter().map(|(a, _): &(Axis, u64)| meta.axes.position(*a)).collect();
         let blocks = Mutex::new(vec![None; grid.count() as usize]);
-        Kept { grid, cuts, blocks, dtype: meta.dtype, readers: AtomicU32::new(readers) }
+        Kept { grid, cuts, blocks, dtype: meta.dtype, readers: AtomicU32::new(readers), behind: OnceLock::new() }
     }
 
     /// Keeps block number `i`.
@@ -48,29 +51,49 @@ impl Kept {
         lock(&self.blocks).get(i as usize).is_some_and(Option::is_some)
     }
 
-    /// The elements of a region: the kept block itself where it is just that, else a copy.
+    /// The elements of a region: the kept block itself where it is just that, else a copy. A block that an earlier run
+    /// left in a store is read from there.
     ///
     /// `None` when a block it needs was never kept: a bug of the schedule.
-    pub fn get(&self, region: &Region, pool: &Pool) -> Option<Arc<Block>> {
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn get(&self, region: &Region, pool: &Pool) -> Result<Option<Arc<Block>>, StoreError> {
         let mut across = Region::whole(self.grid.shape());
         for (i, cut) in self.cuts.iter().enumerate() {
             if let Some(axis) = *cut {
                 (across.lo[i], across.hi[i]) = (region.lo[axis], region.hi[axis]);
             }
         }
-        let parts: Vec<Arc<Block>> = {
+        let mut parts: Vec<Arc<Block>> = Vec::new();
+        let mut absent = Vec::new();
+        {
             let blocks = lock(&self.blocks);
-            let touching = self.grid.touching(&across);
-            touching.iter().map(|&i| blocks.get(i as usize)?.clone()).collect::<Option<_>>()?
-        };
+            for i in self.grid.touching(&across) {
+                match blocks.get(i as usize) {
+                    Some(Some(b)) => parts.push(b.clone()),
+                    _ => absent.push(i),
+                }
+            }
+        }
+        for i in absent {
+            let Some(behind) = self.behind.get() else { return Ok(None) };
+            let (cell, mut part) = (self.grid.region(i), region.clone());
+            for (i, cut) in self.cuts.iter().enumerate() {
+                if let Some(axis) = *cut {
+                    (part.lo[axis], part.hi[axis]) = (part.lo[axis].max(cell.lo[i]), part.hi[axis].min(cell.hi[i]));
+                }
+            }
+            parts.push(Arc::new(behind.read(&part, pool)?.0));
+        }
         if let [one] = parts.as_slice()
             && one.region() == region
         {
-            return Some(one.clone());
+            return Ok(Some(one.clone()));
         }
         let mut out = Block::take(pool, self.dtype, region.clone());
         parts.iter().for_each(|b| out.paste(b));
-        Some(Arc::new(out))
+        Ok(Some(Arc::new(out)))
     }
 
     /// So many stages will read it from now on.
@@ -133,6 +156,10 @@ pub struct ItemData {
     pub roots: BTreeMap<Root, Journaled>,
     /// Kept arrays that nothing which is still to be done reads.
     pub unneeded: BTreeSet<NodeId>,
+    /// Kept arrays of which an earlier run left blocks in the store of this output.
+    pub backed: BTreeMap<NodeId, Root>,
+    /// Arrays of which an earlier run left all blocks in the store of an output: they are read, not computed again.
+    pub stored: BTreeMap<NodeId, Arc<dyn ArrayReader>>,
 }
 
 impl ItemData {
@@ -156,6 +183,8 @@ impl ItemData {
             readers: BTreeMap::new(),
             roots: BTreeMap::new(),
             unneeded: BTreeSet::new(),
+            backed: BTreeMap::new(),
+            stored: BTreeMap::new(),
         };
         for &id in group.stages_of(class) {
             let stage = plan.stage(id);
@@ -194,7 +223,16 @@ impl ItemData {
     }
 
     /// Looks up what an earlier run left of it.
-    pub fn look_up(&mut self, plan: &Plan, at: usize, resume: &Resume<'_>) {
+    ///
+    /// # Errors
+    /// When a store that is to be read again can't be opened.
+    pub fn look_up(
+        &mut self,
+        plan: &Plan,
+        at: usize,
+        resume: &Resume<'_>,
+        outputs: &Outputs,
+    ) -> Result<(), StoreError> {
         for &id in plan.groups[at].stages_of(self.class) {
             let stage = plan.stage(id);
             for &root in &stage.roots {
@@ -204,11 +242,41 @@ impl ItemData {
                 }
             }
         }
+        self.read_again(plan, at, resume, outputs)?;
         // Without anything done, all is needed.
         if self.roots.values().any(|r| r.state != State::Open) {
             let unneeded = |n: &&NodeId| !resume.needed(plan, at, **n, self.item, self.class);
             self.unneeded = self.kept.keys().filter(unneeded).copied().collect();
         }
+        Ok(())
+    }
+
+    /// Opens what an earlier run left of outputs, this pass's and others', for those who need their arrays.
+    fn read_again(&mut self, plan: &Plan, at: usize, resume: &Resume<'_>, outputs: &Outputs) -> Result<(), StoreError> {
+        let family = plan.groups[at].family;
+        let groups = plan.groups.iter().filter(|g| g.family == family);
+        for &id in groups.flat_map(|g| g.stages_of(self.class)) {
+            let stage = plan.stage(id);
+            for &root in &stage.roots {
+                let Root::Write(o) = root else { continue };
+                let node = plan.graph.outputs[o].node;
+                let Some(keys) = resume.keys(plan, stage, root, self.item, self.class) else { continue };
+                let state = resume.state(plan, stage, root, &keys, self.class);
+                let kept = self.kept.get(&node).filter(|_| self.roots.contains_key(&root));
+                if state == State::Open || (kept.is_none() && !state.is_done()) {
+                    continue;
+                }
+                let Some(reader) = outputs.reread(plan, o, self.item, self.class)? else { continue };
+                if let Some(kept) = kept {
+                    kept.behind.get_or_init(|| reader.clone());
+                    self.backed.insert(node, root);
+                }
+                if state.is_done() {
+                    self.stored.insert(node, reader);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Gives up every output that is not complete: leaves it for a run that resumes, or drops it.

@@ -1,14 +1,15 @@
 //! Names and opens outputs, and counts what they hold.
 
-use crate::store::write::WriteOptions;
-use crate::store::{ArrayWriter, StoreError, write};
-use engine_model::graph::Output;
-use engine_model::plan::{Plan, rules};
-use engine_model::spec::workflow::Naming;
-use ops_core::{ArrayMeta, Table};
+use super::item::lock;
+use crate::store::read::{self, InputOptions};
+use crate::store::write::{self, WriteOptions};
+use crate::store::{ArrayReader, ArrayWriter, StoreError};
+use engine_model::plan::Plan;
+use engine_model::spec::workflow::{Format, Naming};
+use ops_core::{Block, Pool, Region, Table};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// Where one output goes, and what was written of it.
 struct Place {
@@ -16,6 +17,41 @@ struct Place {
     path: PathBuf,
     entries: AtomicU64,
     bytes: AtomicU64,
+}
+
+/// What an earlier run left of an output: found again where it is when it gets its name while it is read.
+struct Left {
+    format: Format,
+    /// Its name when complete.
+    path: PathBuf,
+    options: InputOptions,
+    reader: Mutex<Option<Arc<dyn ArrayReader>>>,
+}
+
+impl Left {
+    fn open(&self) -> Result<Option<Arc<dyn ArrayReader>>, StoreError> {
+        let Some(path) = write::left(self.format, &self.path) else { return Ok(None) };
+        let reader: Arc<dyn ArrayReader> = read::open_keeping(&path, &self.options, 0)?.into();
+        *lock(&self.reader) = Some(reader.clone());
+        Ok(Some(reader))
+    }
+}
+
+impl ArrayReader for Left {
+    fn read(&self, region: &Region, pool: &Pool) -> Result<(Block, u64), StoreError> {
+        let open = lock(&self.reader).clone();
+        if let Some(reader) = open
+            && let Ok(read) = reader.read(region, pool)
+        {
+            return Ok(read);
+        }
+        let gone = || StoreError::Io {
+            path: self.path.clone(),
+            message: "what an earlier run left of the output is gone".into(),
+            kind: std::io::ErrorKind::NotFound,
+        };
+        self.open()?.ok_or_else(gone)?.read(region, pool)
+    }
 }
 
 /// Every output of a run.
@@ -74,6 +110,14 @@ impl Outputs {
         }
     }
 
+    /// Where an output is written: its file (or store), or the directory of a family's.
+    pub fn place(&self, plan: &Plan, o: usize) -> PathBuf {
+        match plan.graph.node(plan.graph.outputs[o].node).family {
+            Some(_) => self.places[o].path.clone(),
+            None => self.path(plan, o, 0),
+        }
+    }
+
     /// Opens one item of an array output.
     ///
     /// # Errors
@@ -90,8 +134,27 @@ impl Outputs {
         let path = self.path(plan, o, item);
         make_parent(&path)?;
         let meta = plan.graph.node(out.node).meta(class);
-        let options = write::WriteOptions { resume, ..options(out, meta) };
+        let options = WriteOptions { resume, ..WriteOptions::of(out, meta) };
         write::create(out.format, &path, meta, &options).map(Arc::from)
+    }
+
+    /// A reader of what an earlier run left of one item of an array output, complete or not; `None` for a format from which
+    /// the array does not come back as it was.
+    ///
+    /// # Errors
+    /// When the store can't be opened.
+    pub fn reread(
+        &self,
+        plan: &Plan,
+        o: usize,
+        item: u64,
+        class: usize,
+    ) -> Result<Option<Arc<dyn ArrayReader>>, StoreError> {
+        let out = &plan.graph.outputs[o];
+        let axes = plan.graph.node(out.node).meta(class).axes.clone();
+        let options = InputOptions { axes: Some(axes), ..InputOptions::default() };
+        let left = Left { format: out.format, path: self.path(plan, o, item), options, reader: Mutex::default() };
+        Ok(left.open()?.is_some().then(|| Arc::new(left) as Arc<dyn ArrayReader>))
     }
 
     /// Writes one item of a table output.
@@ -130,25 +193,12 @@ impl Outputs {
         each.map(|(i, o)| Written {
             name: o.decl.name.value.clone(),
             format: o.format.name().to_owned(),
-            path: match plan.graph.node(o.node).family {
-                Some(_) => self.places[i].path.clone(),
-                None => self.path(plan, i, 0),
-            },
+            path: self.place(plan, i),
             entries: self.places[i].entries.load(Ordering::Relaxed),
             bytes: self.places[i].bytes.load(Ordering::Relaxed),
         })
         .collect()
     }
-}
-
-/// How an array output is written.
-pub(super) fn options(out: &Output, meta: &ArrayMeta) -> WriteOptions {
-    WriteOptions { chunks: Some(chunks(out, meta)), ..WriteOptions::default() }
-}
-
-/// Chunk extents of a Zarr output.
-fn chunks(out: &Output, meta: &ArrayMeta) -> Vec<u64> {
-    out.decl.chunks.as_ref().map_or_else(|| rules::default_chunks(meta), |c| c.value.clone())
 }
 
 /// Bytes of a file, or of all files below a directory.

@@ -4,7 +4,7 @@ use super::clock::thread_cpu;
 use super::item::ItemData;
 use super::run::{Driver, Shared, guarded};
 use super::task::{self, Done};
-use crate::event::{Event, Failure, TaskRecord, TaskStatus, WarningRecord};
+use crate::event::{Cause, Event, Failure, TaskRecord, TaskStatus, WarningRecord};
 use crate::schedule::Task;
 use engine_model::graph::NodeId;
 use engine_model::plan::StageId;
@@ -77,7 +77,9 @@ impl Driver<'_> {
             shared.failures.push(f);
         }
         let skips = family.is_some_and(|f| self.cx.plan.graph.input(f).decl.on_error == OnError::Skip);
-        if family.is_none() || !(self.options.keep_going || skips) {
+        // On a full disk every other item would fail too.
+        let full = shared.failures.last().is_some_and(|f| f.cause == Cause::DiskFull);
+        if family.is_none() || full || !(self.options.keep_going || skips) {
             shared.schedule.stop();
         }
     }

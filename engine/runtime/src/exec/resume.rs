@@ -6,6 +6,7 @@
 
 use super::item::ItemData;
 use crate::journal::{Entry, Journal, Key};
+use crate::store::write::WriteOptions;
 use engine_model::graph::{Graph, InputId, Kind, NodeId};
 use engine_model::plan::fingerprint::{Fingerprint, Fingerprints};
 use engine_model::plan::{Plan, Root, Stage, StageId};
@@ -112,18 +113,24 @@ impl<'a> Resume<'a> {
 
     /// How much of a root is there.
     pub fn state(&self, plan: &Plan, stage: &Stage, root: Root, keys: &Keys, class: usize) -> State {
-        let known = self.journal.known();
+        if matches!(root, Root::Write(_)) && self.journal.known().complete(&keys.whole).is_some() {
+            return State::Complete;
+        }
         let count = plan.grid(stage, class).count();
-        let of = |done: u64| match done {
+        match self.done(root, keys, count) {
             0 => State::Open,
             n if n == count => State::Blocks,
             _ => State::Some,
-        };
+        }
+    }
+
+    /// How many of the first `count` blocks of a root are there.
+    pub fn done(&self, root: Root, keys: &Keys, count: u64) -> u64 {
+        let known = self.journal.known();
         match root {
-            Root::Keep(_) => State::Open,
-            Root::Reduce(_) => of(known.partials(&keys.blocks).filter(|b| *b < count).count() as u64),
-            Root::Write(_) if known.complete(&keys.whole).is_some() => State::Complete,
-            Root::Write(_) => of(known.stored(&keys.blocks).map_or(0, |s| s.blocks.count_below(count))),
+            Root::Keep(_) => 0,
+            Root::Reduce(_) => known.partials(&keys.blocks).filter(|b| *b < count).count() as u64,
+            Root::Write(_) => known.stored(&keys.blocks).map_or(0, |s| s.blocks.count_below(count)),
         }
     }
 
@@ -202,7 +209,7 @@ impl<'a> Resume<'a> {
     /// # Errors
     /// When the journal can't be written.
     pub fn complete(&self, keys: &Keys, path: &Path, bytes: u64) -> io::Result<()> {
-        self.journal.append(&[Entry::Complete { key: keys.whole, path: path.into(), bytes }])
+        self.journal.append(&[Entry::Complete { key: keys.whole, path: self.journal.named(path), bytes }])
     }
 
     /// Bytes of an output that an earlier run completed.
@@ -215,7 +222,7 @@ impl<'a> Resume<'a> {
     /// # Errors
     /// When the journal can't be written.
     pub fn begun(&self, keys: &Keys, path: &Path) -> io::Result<()> {
-        self.journal.append(&[Entry::Begun { key: keys.blocks, path: path.into() }])
+        self.journal.append(&[Entry::Begun { key: keys.blocks, path: self.journal.named(path) }])
     }
 }
 
@@ -231,8 +238,7 @@ fn form(plan: &Plan, o: usize, class: usize) -> String {
     match out.format {
         Format::Zarr => {
             let meta = plan.graph.node(out.node).meta(class);
-            let options = super::outputs::options(out, meta);
-            format!("zarr {:?} {:?}", options.chunks, options.codec)
+            format!("zarr {}", WriteOptions::of(out, meta).form())
         }
         other => other.name().to_owned(),
     }

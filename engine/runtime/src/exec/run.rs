@@ -155,8 +155,10 @@ pub fn run(plan: &Plan, options: &Options<'_>) -> Result<Outcome, rayon::ThreadP
     let shared = driver.shared.into_inner().unwrap_or_else(PoisonError::into_inner);
     let interrupted = options.stop.load(Ordering::Relaxed);
     let failed = driver.tasks_failed.load(Ordering::Relaxed);
+    // Nothing is wrong with the work itself: with some space the run can go on.
+    let full = !shared.failures.is_empty() && shared.failures.iter().all(|f| f.cause == Cause::DiskFull);
     Ok(Outcome {
-        status: match (interrupted, failed) {
+        status: match (interrupted || (options.journal.is_some() && full), failed) {
             (true, _) => RunStatus::Interrupted,
             (false, 0) if shared.failures.is_empty() => RunStatus::Ok,
             _ => RunStatus::Failed,
@@ -287,12 +289,13 @@ impl Driver<'_> {
         };
         let mut data = ItemData::new(self.cx.plan, task.group, task.item, task.class, handed);
         if let Some(resume) = &self.cx.resume {
-            data.look_up(self.cx.plan, task.group, resume);
-            resume.restore(self.cx.plan, &data).map_err(|e| {
-                let node = self.cx.plan.root_node(self.cx.plan.stage(task.stage).roots[0]);
-                let failed = task::journal_failed(resume, node, &e);
-                failed.named(self.cx.plan, task.item, self.options.keep_going)
-            })?;
+            let (plan, outputs) = (self.cx.plan, self.cx.outputs);
+            let node = plan.root_node(plan.stage(task.stage).roots[0]);
+            let looked_up = data.look_up(plan, task.group, resume, outputs);
+            let looked_up = looked_up
+                .map_err(|e| task::store_failed(node, String::new(), e))
+                .and_then(|()| resume.restore(plan, &data).map_err(|e| task::journal_failed(resume, node, &e)));
+            looked_up.map_err(|f| f.named(plan, task.item, self.options.keep_going))?;
         }
         let data = Arc::new(data);
         shared.data.insert(task.item, data.clone());

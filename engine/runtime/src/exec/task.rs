@@ -147,7 +147,9 @@ pub fn run(cx: &Context<'_>, data: &ItemData, task: &Task) -> Result<Done, Faile
         return Ok(Done::default());
     }
     let block = cx.plan.grid(stage, task.class).region(task.block);
-    let eval::TaskPlan { pieces, roots } = eval::task(cx.plan, stage, task.item, task.class, &block);
+    let done = |root| cx.resume.as_ref().is_some_and(|r| root_done(r, data, root, task.block));
+    let stored = |node| data.stored.contains_key(&node);
+    let eval::TaskPlan { pieces, roots } = eval::rest(cx.plan, stage, task.item, task.class, &block, done, stored);
     let mut e = Evaluation { cx, stage, data, made: Vec::with_capacity(pieces.len()), pieces, done: Done::default() };
     for i in 0..e.pieces.len() {
         e.piece(i)?;
@@ -173,14 +175,16 @@ pub fn journal_failed(resume: &Resume<'_>, node: NodeId, e: &std::io::Error) -> 
 /// True when an earlier run left all that a task would make.
 pub fn is_done(cx: &Context<'_>, data: &ItemData, task: &Task) -> bool {
     let Some(resume) = &cx.resume else { return false };
-    cx.plan.stage(task.stage).roots.iter().all(|root| match root {
-        Root::Keep(n) => data.unneeded.contains(n),
-        _ => has(resume, data, *root, task.block),
-    })
+    cx.plan.stage(task.stage).roots.iter().all(|root| root_done(resume, data, *root, task.block))
 }
 
-fn has(resume: &Resume<'_>, data: &ItemData, root: Root, block: u64) -> bool {
-    data.roots.get(&root).is_some_and(|r| resume.has(root, &r.keys, r.state, block))
+/// True when an earlier run left a block of a root, or nobody needs it any more.
+fn root_done(resume: &Resume<'_>, data: &ItemData, root: Root, block: u64) -> bool {
+    let has = |root| data.roots.get(&root).is_some_and(|r| resume.has(root, &r.keys, r.state, block));
+    match root {
+        Root::Keep(n) => data.unneeded.contains(&n) || data.backed.get(&n).is_some_and(|by| has(*by)),
+        _ => has(root),
+    }
 }
 
 /// True when an earlier group left all that the task would keep.
@@ -248,7 +252,11 @@ impl Evaluation<'_> {
             let exports = self.cx.exports.read().unwrap_or_else(std::sync::PoisonError::into_inner);
             exports.get(&(p.node, p.item)).cloned()
         });
-        kept.and_then(|k| k.get(&p.region, self.cx.pool)).ok_or_else(|| {
+        let block = match kept {
+            Some(k) => k.get(&p.region, self.cx.pool),
+            None => Ok(None),
+        };
+        block.map_err(|e| store_failed(p.node, p.region.to_string(), e))?.ok_or_else(|| {
             let e = OpError::Internal("a kept array was gone before its last use".into());
             op_failed(p.node, p.region.to_string(), e)
         })
@@ -256,6 +264,12 @@ impl Evaluation<'_> {
 
     fn source(&mut self, i: usize) -> Result<Block, Failed> {
         let p = &self.pieces[i];
+        if let Some(reader) = self.data.stored.get(&p.node) {
+            let read = reader.read(&p.region, self.cx.pool);
+            let (block, bytes) = read.map_err(|e| store_failed(p.node, p.region.to_string(), e))?;
+            self.done.bytes_read += bytes;
+            return Ok(block);
+        }
         let Kind::Source(input) = self.cx.plan.graph.node(p.node).kind else {
             return Err(op_failed(p.node, String::new(), OpError::Internal("reads what is no source".into())));
         };
@@ -362,10 +376,7 @@ impl Evaluation<'_> {
     }
 
     fn root(&mut self, root: &RootPiece, task: &Task) -> Result<(), Failed> {
-        let done = self.cx.resume.as_ref().is_some_and(|r| has(r, self.data, root.root, task.block));
         match root.root {
-            // An earlier run left it.
-            Root::Reduce(_) | Root::Write(_) if done => {}
             Root::Reduce(n) => {
                 let bytes = self.timed(n, ActionKind::Compute, |e| {
                     e.reduce(n, root, task.block)?;

@@ -45,15 +45,31 @@ pub struct Known {
 }
 
 impl Known {
-    /// Reads a journal up to its end or the first record that is not whole; also gives the length of what was read.
+    /// Nothing was done before.
+    pub(super) fn empty(path: &Path) -> Known {
+        Known { path: std::path::absolute(path).unwrap_or_else(|_| path.into()), ..Known::default() }
+    }
+
+    /// The run directory: the journal lies in its `Reports`.
+    pub(super) fn root(&self) -> Option<&Path> {
+        self.path.parent().and_then(Path::parent)
+    }
+
+    /// Reads a journal up to its end or the first record that is not whole; also gives the length of what was read: 0 where
+    /// not even its beginning is whole.
     pub(super) fn read(path: &Path, file: &mut File) -> io::Result<(Known, u64)> {
         let mut from = BufReader::with_capacity(1 << 18, file);
-        let mut magic = vec![0; MAGIC.len()];
-        if from.read_exact(&mut magic).is_err() || magic != MAGIC {
+        let mut magic = Vec::with_capacity(MAGIC.len());
+        from.by_ref().take(MAGIC.len() as u64).read_to_end(&mut magic)?;
+        if magic.len() < MAGIC.len() && MAGIC.starts_with(&magic) {
+            // A kill while it was made.
+            return Ok((Known::empty(path), 0));
+        }
+        if magic != MAGIC {
             let text = format!("expected a journal of this version, found another file: {}", path.display());
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
-        let mut known = Known { path: path.into(), ..Known::default() };
+        let mut known = Known::empty(path);
         let (mut at, mut buffer) = (MAGIC.len() as u64, Vec::new());
         while let Some(entry) = next(&mut from, &mut buffer)? {
             known.take(entry, Place { at });
@@ -100,12 +116,19 @@ impl Known {
 
     /// An output that is complete and still there.
     pub fn complete(&self, key: &Key) -> Option<&Completed> {
-        self.complete.get(key).filter(|c| c.path.exists())
+        // A path that is absolute replaces what it is joined to.
+        let there = |path: &Path| self.root().is_some_and(|root| root.join(path).exists());
+        self.complete.get(key).filter(|c| there(&c.path))
+    }
+
+    /// True where something was written to the path, or was begun to be.
+    pub fn holds(&self, path: &Path) -> bool {
+        self.holds.contains_key(path)
     }
 
     /// True where something else than this was written to the path, or was begun to be.
-    pub fn holds_other(&self, path: &Path, key: &Key) -> bool {
-        self.holds.get(path).is_some_and(|k| k != key)
+    pub fn holds_other(&self, path: &Path, keys: [&Key; 2]) -> bool {
+        self.holds.get(path).is_some_and(|k| !keys.contains(&k))
     }
 
     /// The blocks whose partials are there.

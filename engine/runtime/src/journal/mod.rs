@@ -51,7 +51,7 @@ impl Journal {
         let mut file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
         file.write_all(entry::MAGIC)?;
         let len = entry::MAGIC.len() as u64;
-        Ok(Journal { path: path.into(), file: Mutex::new(Appending { file, len }), known: Known::default(), sync })
+        Ok(Journal { path: path.into(), file: Mutex::new(Appending { file, len }), known: Known::empty(path), sync })
     }
 
     /// Reads a journal and goes on with it, after its last whole record.
@@ -60,10 +60,24 @@ impl Journal {
     /// When the file can't be read or written, or is no journal.
     pub fn open(path: &Path, sync: bool) -> io::Result<Journal> {
         let mut file = OpenOptions::new().read(true).write(true).open(path)?;
-        let (known, len) = Known::read(path, &mut file)?;
+        let (known, mut len) = Known::read(path, &mut file)?;
         file.set_len(len)?;
         file.seek(SeekFrom::Start(len))?;
+        if len == 0 {
+            file.write_all(entry::MAGIC)?;
+            len = entry::MAGIC.len() as u64;
+        }
         Ok(Journal { path: path.into(), file: Mutex::new(Appending { file, len }), known, sync })
+    }
+
+    /// Reads a journal only; nothing can be appended.
+    ///
+    /// # Errors
+    /// When the file can't be read, or is no journal.
+    pub fn look(path: &Path) -> io::Result<Journal> {
+        let mut file = File::open(path)?;
+        let (known, len) = Known::read(path, &mut file)?;
+        Ok(Journal { path: path.into(), file: Mutex::new(Appending { file, len }), known, sync: false })
     }
 
     /// What was done before it was opened.
@@ -98,5 +112,11 @@ impl Journal {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// A path as entries tell it: from the run directory, so that a run can be moved, or whole where it lies elsewhere.
+    pub fn named(&self, path: &Path) -> PathBuf {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
+        self.known.root().and_then(|root| path.strip_prefix(root).ok()).map_or(path.clone(), Path::to_path_buf)
     }
 }

@@ -75,8 +75,8 @@ pub(super) const CODES: &[Code] = &[
     ),
     code(
         "E0705",
-        "chunks of another format",
-        "Only Zarr outputs have chunks.",
+        "key of another format",
+        "Only Zarr outputs have `chunks`, `shards`, a `codec` and a `version`.",
         "Mask: {from: mask, format: png, chunks: [64, 64]}",
         "Mask: {from: mask, format: zarr, chunks: [64, 64]}",
     ),
@@ -93,6 +93,27 @@ pub(super) const CODES: &[Code] = &[
         "The text of a reference inside `to` leads out of the folder that is written before it. A whole path as a parameter may lead anywhere.",
         "to: \"results/${params.case}.zarr\"   # with case: ../../home",
         "to: \"results/${params.case}.zarr\"   # with case: a7",
+    ),
+    code(
+        "E0708",
+        "chunks or shards that don't fit",
+        "`chunks` and `shards` have one extent for each axis of the array. A shard is one file that holds whole chunks, so its extents are whole multiples of theirs; Zarr v2 has none.",
+        "Mask: {from: mask, chunks: [64, 64], shards: [1000, 1000]}",
+        "Mask: {from: mask, chunks: [64, 64], shards: [1024, 1024]}",
+    ),
+    code(
+        "E0710",
+        "output that exists already",
+        "An output with `to:` is written outside the run's own directory, where something is in its place. It is never replaced unless `engine run` is told so with --overwrite; then what is there stays until the new one is complete. A run that goes on with --resume may replace what it has written itself.",
+        "engine run pyramid.yaml   # with to: slide.zarr, which is there",
+        "engine run pyramid.yaml --overwrite",
+    ),
+    code(
+        "E0711",
+        "output that another run is writing",
+        "A run holds the lock `NAME.lock` beside each output with `to:` while it writes: a file that names host and process, and when it was last heard of. Two runs never write to one place. The lock of a process that is gone is taken over: on the same host its number tells, on another one the lock is stale after 60 seconds without a word.",
+        "engine run a.yaml &\nengine run a.yaml   # to the same place",
+        "engine run a.yaml && engine run a.yaml --overwrite",
     ),
     code(
         "E0801",
@@ -128,6 +149,13 @@ pub(super) const CODES: &[Code] = &[
         "A file of a `foreach` can't be used. With `on_error: skip` it is left out and the others are worked on; the run ends with exit code 5.",
         "image: {foreach: \"*.png\", on_error: skip}   # one of them is empty",
         "image: {foreach: \"tiles/*.png\"}",
+    ),
+    code(
+        "W0912",
+        "lock of a run that is gone",
+        "An earlier run ended without giving its lock back: it was killed, or its host went down. The lock was taken over. What that run left incomplete has `.partial` behind its name, and is replaced.",
+        "engine run pyramid.yaml   # killed by the system",
+        "engine run pyramid.yaml --resume 20260101-120000-RUN",
     ),
     code(
         "W0921",

@@ -1,6 +1,6 @@
 //! Cuts a pass into stages: roots of one level whose arrays have the same extents share tasks.
 
-use super::{Kept, Pass};
+use super::{Kept, Pass, units};
 use crate::catalog::Access;
 use crate::graph::{Kind, NodeId};
 use crate::plan::{Plan, Root, Stage, StageId, read_by, root_array};
@@ -17,8 +17,27 @@ struct Key {
     extents: Vec<(char, Vec<u64>)>,
 }
 
-/// The stages of one pass for items of these classes, by level.
-pub(super) fn apply(plan: &Plan, pass: &Pass, classes: &[usize], kept: &Kept) -> Vec<Stage> {
+/// The stages of one pass for items of these classes, by level. `whose` names the classes where there are others; blocks
+/// that several outputs share have at most `elements` elements, unless one of them alone asks for more.
+pub(super) fn apply(
+    plan: &mut Plan,
+    pass: &Pass,
+    classes: &[usize],
+    kept: &Kept,
+    whose: &str,
+    elements: u64,
+) -> Vec<Stage> {
+    let mut stages = Vec::new();
+    for (level, roots) in by_level(plan, pass, classes, kept) {
+        for part in units::divide(plan, roots, classes, whose, elements) {
+            stages.push(stage(plan, pass, kept, level, part));
+        }
+    }
+    stages
+}
+
+/// Roots that may share tasks, with their level.
+fn by_level(plan: &Plan, pass: &Pass, classes: &[usize], kept: &Kept) -> Vec<(u32, Vec<Root>)> {
     let mut by_key: BTreeMap<Key, Vec<Root>> = BTreeMap::new();
     let mut add = |root: Root, level: u32| {
         let n = plan.graph.node(root_array(&plan.graph, root));
@@ -47,7 +66,11 @@ pub(super) fn apply(plan: &Plan, pass: &Pass, classes: &[usize], kept: &Kept) ->
             add(Root::Write(o), level);
         }
     }
-    by_key.into_iter().map(|(key, roots)| stage(plan, pass, kept, key.level, roots)).collect()
+    let sorted = |mut roots: Vec<Root>| {
+        roots.sort();
+        roots
+    };
+    by_key.into_iter().map(|(key, roots)| (key.level, sorted(roots))).collect()
 }
 
 /// True for a source that items of these classes decode whole.
@@ -59,8 +82,7 @@ pub(super) fn decoded_whole(plan: &Plan, n: NodeId, classes: &[usize]) -> bool {
     }
 }
 
-fn stage(plan: &Plan, pass: &Pass, kept: &Kept, level: u32, mut roots: Vec<Root>) -> Stage {
-    roots.sort();
+fn stage(plan: &Plan, pass: &Pass, kept: &Kept, level: u32, roots: Vec<Root>) -> Stage {
     let mut nodes = BTreeSet::new();
     let mut reads = BTreeSet::new();
     let mut values = BTreeSet::new();

@@ -2,29 +2,11 @@
 //! cover whole chunks of what it writes.
 
 use super::cut::decoded_whole;
-use super::decide;
+use super::{decide, units};
 use crate::catalog::Access;
 use crate::graph::Kind;
 use crate::plan::{Plan, Root, Stage};
-use crate::spec::workflow::Format;
-use ops_core::{ArrayMeta, Axis};
-
-/// Chunk extents of a Zarr output that does not say: about a megabyte of 8 to 16-bit elements, never more than the
-/// array. They depend on nothing but the array, so that the same workflow writes the same store.
-pub fn default_chunks(meta: &ArrayMeta) -> Vec<u64> {
-    let spatial = meta.axes.spatial().len();
-    meta.axes
-        .iter()
-        .zip(&meta.shape)
-        .map(|(a, &n)| match (a, spatial) {
-            (Axis::T, _) => 1,
-            (Axis::C, _) => n,
-            (_, 3) => n.min(128),
-            _ => n.min(512),
-        })
-        .map(|n| n.max(1))
-        .collect()
-}
+use ops_core::Axis;
 
 /// Block extent along a spatial axis when the user does not say: what fits a core's cache through a chain of ops.
 fn default_block(spatial: usize) -> u64 {
@@ -60,10 +42,9 @@ pub(super) fn apply(plan: &mut Plan, stage: &mut Stage, classes: &[usize], whose
     }
     let suited =
         if whole || !plan.settings.block.is_empty() { None } else { suit(plan, stage, classes, &mut block, elements) };
-    for &root in &stage.roots {
-        if let Root::Write(o) = root {
-            align(plan, o, classes, &mut block);
-        }
+    for (axis, extent) in &mut block {
+        let step = units::step(plan, &stage.roots, classes, *axis);
+        *extent = extent.div_ceil(step).saturating_mul(step);
     }
     let text = block.iter().map(|(a, n)| format!("{}={n}", a.name())).collect::<Vec<_>>().join(" ");
     let reason = if whole {
@@ -130,25 +111,5 @@ fn asked(block: &[u64], nth: usize, of: usize) -> Option<u64> {
         [] => None,
         [one] => Some(*one),
         list => list.get((nth + list.len()).checked_sub(of)?).copied(),
-    }
-}
-
-/// Rounds the block up to whole chunks of a Zarr output, so that every chunk has one writer.
-fn align(plan: &Plan, output: usize, classes: &[usize], block: &mut [(Axis, u64)]) {
-    let out = &plan.graph.outputs[output];
-    if out.format != Format::Zarr {
-        return;
-    }
-    let node = plan.graph.node(out.node);
-    for (axis, extent) in block {
-        let Some(p) = node.metas[0].axes.position(*axis) else { continue };
-        // A chunk is as large as an array that is smaller than it, so the largest of all classes serves them all: an
-        // array of smaller chunks has one.
-        let of = |meta: &ArrayMeta| match &out.decl.chunks {
-            Some(asked) => asked.value.get(p).copied(),
-            None => default_chunks(meta).get(p).copied(),
-        };
-        let chunk = classes.iter().filter_map(|&c| of(node.meta(c))).max().unwrap_or(1).max(1);
-        *extent = extent.div_ceil(chunk) * chunk;
     }
 }

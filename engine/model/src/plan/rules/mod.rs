@@ -10,9 +10,9 @@ mod passes;
 mod prune;
 mod reads;
 mod share;
+mod units;
 mod variants;
 
-pub use granule::default_chunks;
 pub use memory::Refusal;
 
 use super::{Decision, Group, Plan, Settings};
@@ -90,7 +90,7 @@ fn draft(graph: Graph, settings: &Settings, effort: &Effort) -> Plan {
             let whose = sort.suffix();
             plan.decisions[decided..].iter_mut().for_each(|d| d.about.push_str(&whose));
             // Needs to know every root, and gives the granule rule its stages.
-            let stages = cut::apply(&plan, pass, &sort.classes, &kept);
+            let stages = cut::apply(&mut plan, pass, &sort.classes, &kept, &whose, effort.elements);
             // After cutting: the block of a stage must suit all outputs it writes.
             let first = plan.stages.len() as u32;
             for mut stage in stages {

@@ -7,19 +7,22 @@ mod bands;
 mod deflate;
 mod huffman;
 mod png;
+mod replace;
 mod sink;
 mod table;
 mod tiff;
 mod zarr;
 
+pub use engine_model::spec::workflow::{ZarrCodec, ZarrVersion};
 pub use table::write_table;
 
 use crate::store::read::unsupported;
 use crate::store::{ArrayWriter, StoreError};
 use engine_model::formats::can_hold;
+use engine_model::graph::Output;
 use engine_model::spec::workflow::Format;
 use ops_core::ArrayMeta;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How the strips of a TIFF file are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,29 +34,51 @@ pub enum Compression {
     Deflate,
 }
 
-/// How the chunks of a Zarr array are compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ZarrCodec {
-    /// Blosc with LZ4, level 5, bytes shuffled: the fastest, and on images as small as plain Zstandard.
-    #[default]
-    BloscLz4,
-    /// Zstandard, level 3.
-    Zstd,
-}
-
 /// How an array is written.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct WriteOptions {
     /// Chunk extents of a Zarr array, one for each axis; `None` makes the whole array one chunk.
     pub chunks: Option<Vec<u64>>,
+    /// Shard extents of a Zarr array, whole multiples of the chunks; `None` gives every chunk a file of its own.
+    pub shards: Option<Vec<u64>>,
     /// Codec of a Zarr array.
     pub codec: ZarrCodec,
+    /// Version of the Zarr format.
+    pub version: ZarrVersion,
     /// Compression of a TIFF file.
     pub compression: Compression,
-    /// Waits until the file has reached the disk before it gets its name.
+    /// Waits until what is written has reached the disk: a chunk before it counts as written, a file before it gets its
+    /// name.
     pub sync: bool,
     /// Takes up what an earlier writer of the same array left suspended, where the format can.
     pub resume: bool,
+}
+
+impl WriteOptions {
+    /// How an output of an array says that it is written.
+    pub fn of(out: &Output, meta: &ArrayMeta) -> WriteOptions {
+        WriteOptions {
+            chunks: Some(out.chunks(meta)),
+            shards: out.decl.shards.as_ref().map(|s| s.value.clone()),
+            codec: out.decl.codec.as_ref().map_or_else(ZarrCodec::default, |c| c.value),
+            version: out.version(),
+            ..WriteOptions::default()
+        }
+    }
+
+    /// What makes two stores of the same array different, as text that is equal when they are not.
+    pub fn form(&self) -> String {
+        format!("{:?} {:?} {:?} {:?}", self.version, self.chunks, self.shards, self.codec)
+    }
+}
+
+/// Where what a run left of an array lies that can be read again before it is complete; `None` for other formats.
+pub fn left(format: Format, path: &Path) -> Option<PathBuf> {
+    if format != Format::Zarr {
+        return None;
+    }
+    let partial = sink::partial_name(path);
+    Some(if partial.is_dir() { partial } else { path.into() })
 }
 
 /// Starts a file (or store) for an array.

@@ -1,5 +1,6 @@
 //! A file that is written piece by piece under a temporary name.
 
+use super::replace::give_name;
 use crate::store::StoreError;
 use crate::store::read::io;
 use std::collections::BTreeMap;
@@ -33,8 +34,13 @@ struct State {
 
 /// The name that a file has until it is complete.
 pub(super) fn partial_name(path: &Path) -> PathBuf {
+    beside(path, ".partial")
+}
+
+/// The same path with more behind its name.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".partial");
+    name.push(suffix);
     path.with_file_name(name)
 }
 
@@ -107,15 +113,13 @@ impl Sink {
                 file.seek(SeekFrom::Start(at))?;
                 file.write_all(bytes)?;
             }
-            if sync {
-                file.sync_all()?;
-            }
-            fs::rename(&self.partial, &self.path)
+            if sync { file.sync_all() } else { Ok(()) }
         };
-        if let Err(e) = work() {
+        let completed = work().map_err(|e| io(&self.path, "completing", &e));
+        if let Err(e) = completed.and_then(|()| give_name(&self.partial, &self.path, sync)) {
             // The partial file is of no use; what matters is the error that made it so.
             let _ = fs::remove_file(&self.partial);
-            return Err(io(&self.path, "completing", &e));
+            return Err(e);
         }
         // What is overwritten was counted when it was written: the sum of all counts is the length of the file.
         Ok(std::mem::take(&mut state.untold) + tail.len() as u64)

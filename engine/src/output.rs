@@ -3,7 +3,7 @@
 use std::io::Write;
 
 /// Prints text as it is. When nobody reads any more the rest is left out without a word.
-pub(super) fn text(s: &str) {
+pub(crate) fn text(s: &str) {
     let mut out = std::io::stdout().lock();
     if let Err(e) = out.write_all(s.as_bytes()).and_then(|()| out.flush())
         && e.kind() != std::io::ErrorKind::BrokenPipe
@@ -13,6 +13,6 @@ pub(super) fn text(s: &str) {
 }
 
 /// Prints one line.
-pub(super) fn line(s: impl std::fmt::Display) {
+pub(crate) fn line(s: impl std::fmt::Display) {
     text(&format!("{s}\n"));
 }

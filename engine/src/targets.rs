@@ -1,0 +1,113 @@
+//! What a run may write outside its directory: nothing that is there already, unless told to, and nothing that another
+//! run is writing.
+
+use crate::{exit, loading};
+use engine_model::diag::{Diagnostic, Report, Sources, Span};
+use engine_model::plan::Plan;
+use engine_runtime::exec::outputs::Outputs;
+use engine_runtime::lock::{Lock, LockError};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// The declared places of a run, locked until it is dropped.
+#[derive(Debug, Default)]
+pub struct Targets {
+    // Given back when they are dropped.
+    locks: Vec<Lock>,
+}
+
+/// Takes the places that outputs with `to:` are written to. What is there already is refused, unless `overwrite` is set
+/// or it is of the run that goes on (`ours`).
+///
+/// # Errors
+/// The exit code; why was printed.
+pub fn claim(plan: &Plan, sources: &Sources, overwrite: bool, ours: &dyn Fn(&Path) -> bool) -> Result<Targets, u8> {
+    let mut report = Report::default();
+    let outputs = Outputs::new(plan, Path::new(""));
+    let declared = plan.graph.outputs.iter().enumerate().filter_map(|(o, out)| Some((o, out.decl.to.as_ref()?.span)));
+    let declared: Vec<(usize, Span)> = declared.collect();
+    let mut targets = Targets::default();
+    let there = |report: &mut Report| {
+        for &(o, span) in declared.iter().filter(|_| !overwrite) {
+            report_existing(plan, &outputs, o, span, ours, report);
+        }
+    };
+    there(&mut report);
+    if !report.has_errors() {
+        let mut locked = BTreeSet::new();
+        for &(o, span) in &declared {
+            let place = outputs.place(plan, o);
+            if locked.insert(place.clone()) {
+                lock(&place, span, &mut targets, &mut report);
+            }
+        }
+        // Another run may have completed them just before it gave its locks back.
+        there(&mut report);
+    }
+    loading::show(sources, &report);
+    if report.has_errors() { Err(exit::IMPOSSIBLE) } else { Ok(targets) }
+}
+
+/// Reports the first file of an output that is there and not ours.
+fn report_existing(
+    plan: &Plan,
+    outputs: &Outputs,
+    o: usize,
+    span: Span,
+    ours: &dyn Fn(&Path) -> bool,
+    report: &mut Report,
+) {
+    let out = &plan.graph.outputs[o];
+    let family = plan.graph.node(out.node).family;
+    if family.is_some() && !outputs.place(plan, o).exists() {
+        return;
+    }
+    let paths = (0..plan.graph.items(family)).map(|item| outputs.path(plan, o, item));
+    let mut there = paths.filter(|p| p.exists() && !ours(p));
+    let Some(first) = there.next() else { return };
+    let (name, more) = (&out.decl.name.value, there.count());
+    let others = if more > 0 { format!(", and {more} more of output `{name}`") } else { String::new() };
+    let message = format!("`{}` exists already{others}", first.display());
+    let d = Diagnostic::new("E0710", span, message);
+    report.push(d.help("choose another path, or add --overwrite to replace it once the new one is complete"));
+}
+
+fn lock(place: &Path, span: Span, targets: &mut Targets, report: &mut Report) {
+    let path = Lock::beside(place);
+    let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+    let taken = made.map_err(|source| LockError::Io { path: path.clone(), source }).and_then(|()| Lock::acquire(&path));
+    match taken {
+        Ok(taken) => {
+            if let Some(holder) = taken.stale {
+                let age = holder.age().as_secs();
+                let message = format!(
+                    "took over the lock of `{}` from process {} on host {}, which is gone (last heard of {age} s ago)",
+                    place.display(),
+                    holder.pid,
+                    holder.host
+                );
+                report.push(Diagnostic::new("W0912", span, message));
+            }
+            targets.locks.push(taken.lock);
+        }
+        Err(e @ LockError::Held { .. }) => {
+            let d =
+                Diagnostic::new("E0711", span, format!("`{}` is being written by another run: {e}", place.display()));
+            report.push(d.help("wait until it has ended, or write to another path"));
+        }
+        Err(e @ LockError::Io { .. }) => {
+            let d = Diagnostic::new("E0711", span, format!("`{}` can't be written to: {e}", place.display()));
+            report.push(d.help("choose a path in a directory that can be written to"));
+        }
+    }
+}
+
+/// The files that an earlier run in this directory has written or begun, by its journal; everything where there is none
+/// to read, which is reported when the run is to go on.
+pub fn of_run(dir: &Path) -> Box<dyn Fn(&Path) -> bool> {
+    let journal: PathBuf = dir.join("Reports").join("journal");
+    match engine_runtime::journal::Journal::look(&journal) {
+        Ok(journal) => Box::new(move |path| journal.known().holds(&journal.named(path))),
+        Err(_) => Box::new(|_| true),
+    }
+}
