@@ -419,6 +419,71 @@ fn a_window_beside_its_centre_is_caught() {
     caught(&battery::<Least<2>>(least_cases), Check::Expected);
 }
 
+/// How many steps along the last axis the nearest zero is away; 1000 where there is none.
+///
+/// Bug 1 looks three elements beyond its block and no further, bug 2 only towards the low side.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Far<const BUG: u8> {}
+
+impl<const BUG: u8> Op for Far<BUG> {
+    fn lower(&self, g: &mut Lowering, inputs: &[Port]) -> Result<Port, OpError> {
+        let a = g.array(inputs, 0)?;
+        Ok(Port::Array(g.map("far", self.clone(), &[a], &[])?))
+    }
+}
+
+impl<const BUG: u8> Map for Far<BUG> {
+    fn infer(&self, ports: &Ports) -> Result<ArrayMeta, OpError> {
+        Ok(ports.meta(0).with_dtype(DType::UInt16))
+    }
+
+    fn needs(&self, ports: &Ports, out: &Region) -> Needs {
+        let (mut region, last) = (out.clone(), out.rank() - 1);
+        (region.lo[last], region.hi[last]) = match BUG {
+            1 => (out.lo[last] - 3, out.hi[last] + 3),
+            _ => (0, ports.meta(0).shape[last] as i64),
+        };
+        [Need::inside(0, region)].into_iter().collect()
+    }
+
+    fn apply(&self, call: &MapCall<'_>, out: &mut Block) -> Result<(), OpError> {
+        let (src, last) = (call.blocks[0], out.region().rank() - 1);
+        let (width, given) = (out.region().len(last) as usize, src.region().len(last) as usize);
+        let offset = (out.region().lo[last] - src.region().lo[last]) as usize;
+        for (row, line) in out.as_mut_slice::<u16>().chunks_mut(width).zip(src.as_slice::<u8>().chunks(given)) {
+            for (i, d) in row.iter_mut().enumerate() {
+                let seen = (0..given).filter(|&j| line[j] == 0 && (BUG != 2 || j <= i + offset));
+                *d = seen.map(|j| j.abs_diff(i + offset) as u16).min().unwrap_or(1000);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn far_cases() -> Vec<Case> {
+    let naive = |_: &Json, inputs: &[Vec<Array>]| {
+        let a = &inputs[0][0];
+        let (data, n) = (a.to_f64(), a.meta.shape[1] as usize);
+        let far = |i: usize| {
+            let row = i / n * n;
+            (row..row + n).filter(|&j| data[j] == 0.0).map(|j| j.abs_diff(i) as u16).min().unwrap_or(1000)
+        };
+        Expected::Bytes(vec![(0..data.len()).flat_map(|i| far(i).to_ne_bytes()).collect()])
+    };
+    vec![Case::new(json!({}), vec![Input::new("yx", DType::UInt8).content(Content::Mask(0.9))]).expecting(naive)]
+}
+
+#[test]
+fn a_line_that_is_not_seen_whole_is_caught() {
+    let mut whole = battery::<Far<0>>(far_cases);
+    // Whether the end of a line matters depends on what lies nearer: a bound, as of `distance_transform`.
+    whole.violations.retain(|v| v.check != Check::HaloMinimal);
+    sound(&whole);
+    caught(&battery::<Far<1>>(far_cases), Check::ChunkedEqualsWhole);
+    caught(&battery::<Far<2>>(far_cases), Check::Expected);
+}
+
 /// A sum, subtracted from every element.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
