@@ -61,7 +61,7 @@ const MAGIC: f64 = 6_755_399_441_055_744.0;
 /// An integer of up to 32 bits from a float64, saturated, NaN to 0: the values of [`Element::from_f64`] in operations
 /// that every instruction set has for vectors.
 #[inline(always)]
-fn narrow<D: Element>(v: f64, lo: f64, hi: f64) -> D {
+pub(crate) fn narrow<D: Element>(v: f64, lo: f64, hi: f64) -> D {
     let v = if v > lo { v } else { lo };
     let v = if v < hi { v } else { hi };
     wrapped(((v + MAGIC).to_bits() as i64).wrapping_sub(MAGIC.to_bits() as i64))

@@ -1,24 +1,15 @@
 //! Filters against scipy.ndimage and scikit-image: results that `oracle/filters.py` wrote, and with a python that has
 //! both (`ENGINE_TEST_PYTHON`) any number of random ones.
 
+mod live;
 mod support;
 
+use live::{Script, fnv1a, hex, number, pick};
 use ops_core::contract::interpret::Blocks;
 use ops_core::contract::{Held, Rng};
 use ops_core::{Block, DType, Element, with_dtype};
 use serde_json::{Value as Json, json};
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
 use support::{array, bytes, run};
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
-fn fnv1a(data: &[u8]) -> String {
-    let hash = data.iter().fold(0xCBF2_9CE4_8422_2325u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01B3));
-    format!("{hash:016x}")
-}
 
 /// Holds a filter in random blocks against a result of the script.
 fn agrees(case: &Json, output: &Json, seed: u64) {
@@ -46,43 +37,6 @@ fn filters_agree_with_scipy_and_scikit_image() {
     for (n, case) in cases.iter().enumerate() {
         agrees(case, &case["output"], n as u64);
     }
-}
-
-/// The script, answering.
-struct Scipy(Child, BufReader<std::process::ChildStdout>);
-
-impl Scipy {
-    /// `None` where there is no python with scipy and scikit-image.
-    fn start() -> Option<Scipy> {
-        let python = std::env::var_os("ENGINE_TEST_PYTHON")?;
-        let usable = Command::new(&python).args(["-c", "import scipy, skimage"]).stderr(Stdio::null()).status();
-        usable.ok()?.success().then_some(())?;
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracle/filters.py");
-        let piped = Command::new(python).args([script, "--serve"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut child = piped.unwrap();
-        let answers = BufReader::new(child.stdout.take().unwrap());
-        Some(Scipy(child, answers))
-    }
-
-    fn answer(&mut self, case: &Json) -> Json {
-        let mut line = case.to_string();
-        line.push('\n');
-        self.0.stdin.as_mut().unwrap().write_all(line.as_bytes()).unwrap();
-        line.clear();
-        self.1.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: no answer to {} {}", case["op"], case["with"]))
-    }
-}
-
-impl Drop for Scipy {
-    fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        let _ = self.0.wait();
-    }
-}
-
-fn pick<T: Copy>(rng: &mut Rng, of: &[T]) -> T {
-    of[rng.below(of.len() as u64) as usize]
 }
 
 /// Parameters of a random filter, and the dtypes it may be given.
@@ -139,10 +93,7 @@ fn random_case(rng: &mut Rng) -> Json {
 /// `FILTER_CASES` says how many, `FILTER_SEED` which.
 #[test]
 fn random_filters_agree_with_scipy() {
-    let Some(mut scipy) = Scipy::start() else {
-        return eprintln!("SKIPPED: set ENGINE_TEST_PYTHON to a python with scipy and scikit-image");
-    };
-    let number = |name: &str, or: u64| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(or);
+    let Some(mut scipy) = Script::start("filters.py") else { return };
     let mut rng = Rng::new(number("FILTER_SEED", 1));
     for n in 0..number("FILTER_CASES", 300) {
         let case = random_case(&mut rng);

@@ -245,6 +245,71 @@ fn elements_never_written_are_caught() {
     caught(&battery::<Holes>(|| vec![Case::new(json!({}), vec![Input::new("yx", DType::UInt8)])]), Check::WritesAll);
 }
 
+/// The mean of each two neighbours along the last axis.
+///
+/// Bug 1 divides by two at the edge where a window has one element, bug 2 begins its windows where the block begins.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Halved<const BUG: u8> {}
+
+impl<const BUG: u8> Op for Halved<BUG> {
+    fn lower(&self, g: &mut Lowering, inputs: &[Port]) -> Result<Port, OpError> {
+        let a = g.array(inputs, 0)?;
+        Ok(Port::Array(g.map("halved", self.clone(), &[a], &[])?))
+    }
+}
+
+impl<const BUG: u8> Map for Halved<BUG> {
+    fn infer(&self, ports: &Ports) -> Result<ArrayMeta, OpError> {
+        let mut meta = ports.meta(0).clone();
+        if let Some(n) = meta.shape.last_mut() {
+            *n = n.div_ceil(2);
+        }
+        Ok(meta)
+    }
+
+    fn needs(&self, ports: &Ports, out: &Region) -> Needs {
+        let (mut region, last) = (out.clone(), out.rank() - 1);
+        region.lo[last] = if BUG == 2 { out.lo[last] * 2 / 3 * 3 } else { out.lo[last] * 2 };
+        region.hi[last] = region.lo[last] + 2 * out.len(last);
+        [Need::inside(0, region.intersect(&ports.meta(0).region()))].into_iter().collect()
+    }
+
+    fn apply(&self, call: &MapCall<'_>, out: &mut Block) -> Result<(), OpError> {
+        let (src, last) = (call.blocks[0], out.region().rank() - 1);
+        let (width, given) = (out.region().len(last) as usize, src.region().len(last) as usize);
+        for (row, line) in out.as_mut_slice::<f64>().chunks_mut(width).zip(src.as_slice::<f64>().chunks(given.max(1))) {
+            for (i, d) in row.iter_mut().enumerate() {
+                let window = &line[(2 * i).min(given)..(2 * i + 2).min(given)];
+                *d = window.iter().sum::<f64>() / if BUG == 1 { 2.0 } else { window.len() as f64 };
+            }
+        }
+        Ok(())
+    }
+}
+
+fn halved_cases() -> Vec<Case> {
+    let naive = |_: &Json, inputs: &[Vec<Array>]| {
+        let a = &inputs[0][0];
+        let (data, n) = (a.to_f64(), a.meta.shape[1] as usize);
+        let rows = data.chunks(n.max(1)).filter(|r| !r.is_empty());
+        let means = rows.flat_map(|r| r.chunks(2).map(|w| w.iter().sum::<f64>() / w.len() as f64));
+        Expected::Close(vec![means.collect()], 0.0)
+    };
+    vec![Case::new(json!({}), vec![Input::new("yx", DType::Float64)]).expecting(naive)]
+}
+
+#[test]
+fn a_window_at_the_edge_divided_as_if_whole_is_caught() {
+    sound(&battery::<Halved<0>>(halved_cases));
+    caught(&battery::<Halved<1>>(halved_cases), Check::Expected);
+}
+
+#[test]
+fn windows_that_begin_with_the_block_are_caught() {
+    caught(&battery::<Halved<2>>(halved_cases), Check::ChunkedEqualsWhole);
+}
+
 /// A strict threshold.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
