@@ -530,6 +530,84 @@ impl<const BUG: u8> Reduce for Total<BUG> {
     }
 }
 
+/// How many elements an array has, and the least of them.
+///
+/// Bug 1 begins with 0 as the least, bug 2 loses the number when a partial is written down, bug 3 counts a block that comes
+/// first only.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Summary<const BUG: u8> {}
+
+#[derive(Serialize, Deserialize)]
+struct Seen {
+    least: f64,
+    count: u64,
+    #[serde(skip)]
+    lost: u64,
+}
+
+impl<const BUG: u8> Op for Summary<BUG> {
+    fn lower(&self, g: &mut Lowering, inputs: &[Port]) -> Result<Port, OpError> {
+        let a = g.array(inputs, 0)?;
+        Ok(Port::Value(g.reduce("summary", self.clone(), &[a], &[], Scope::Item)?))
+    }
+}
+
+impl<const BUG: u8> Reduce for Summary<BUG> {
+    type Partial = Seen;
+
+    fn start(&self, _: &Ports) -> Seen {
+        Seen { least: if BUG == 1 { 0.0 } else { f64::INFINITY }, count: 0, lost: 0 }
+    }
+
+    fn add(&self, call: &ReduceCall<'_>, seen: &mut Seen) -> Result<(), OpError> {
+        let data = call.blocks[0].as_slice::<f64>();
+        seen.least = data.iter().copied().fold(seen.least, f64::min);
+        match BUG {
+            2 => seen.lost += data.len() as u64,
+            3 if seen.count > 0 => {}
+            _ => seen.count += data.len() as u64,
+        }
+        Ok(())
+    }
+
+    fn merge(&self, into: &mut Seen, other: Seen) {
+        into.least = into.least.min(other.least);
+        into.count += other.count;
+        into.lost += other.lost;
+    }
+
+    fn finish(&self, seen: Seen, _: &FinishCall<'_>) -> Result<Value, OpError> {
+        Ok(Value::numbers(&[(seen.count + seen.lost) as f64, seen.least]))
+    }
+}
+
+fn summary_cases() -> Vec<Case> {
+    let naive = |_: &Json, inputs: &[Vec<Array>]| {
+        let v = inputs[0][0].to_f64();
+        Expected::Numbers(vec![v.len() as f64, v.into_iter().fold(f64::INFINITY, f64::min)])
+    };
+    // Nothing below 5: a least that begins with 0 shows.
+    let input = Input::new("yx", DType::Float64).content(Content::Constant(5.0));
+    vec![Case::new(json!({}), vec![input]).expecting(naive)]
+}
+
+#[test]
+fn a_least_that_begins_with_zero_is_caught() {
+    sound(&battery::<Summary<0>>(summary_cases));
+    caught(&battery::<Summary<1>>(summary_cases), Check::Expected);
+}
+
+#[test]
+fn a_partial_that_loses_a_part_when_written_down_is_caught() {
+    caught(&battery::<Summary<2>>(summary_cases), Check::ChunkedEqualsWhole);
+}
+
+#[test]
+fn a_block_counted_only_when_it_comes_first_is_caught() {
+    caught(&battery::<Summary<3>>(summary_cases), Check::ChunkedEqualsWhole);
+}
+
 #[derive(Debug)]
 struct Minus;
 
