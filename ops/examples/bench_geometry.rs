@@ -27,7 +27,8 @@ fn seconds(op: &str, with: &Json, input: &Block, meta: &ArrayMeta) -> f64 {
 }
 
 fn once(g: &Lowering, input: &Block, meta: &ArrayMeta) -> f64 {
-    let (pool, warnings, ports) = (Pool::keeping(1 << 28), Warnings::default(), Ports::plain(&[meta.clone()]));
+    let (pool, warnings, ports) =
+        (Pool::keeping(1 << 28), Warnings::default(), Ports::plain(std::slice::from_ref(meta)));
     let (mut total, mut made): (f64, Vec<Option<Value>>) = (0.0, Vec::new());
     for node in g.nodes() {
         let values: Vec<Value> = node.values.iter().filter_map(|v| made[v.0].clone()).collect();

@@ -97,8 +97,11 @@ register_op!(Expression {
     cases: cases,
 });
 
+/// What an expression of up to three arrays stands for.
+type Formula = fn(f64, f64, f64) -> f64;
+
 /// Expressions and what they stand for.
-const FORMULAS: [(&str, fn(f64, f64, f64) -> f64); 8] = [
+const FORMULAS: [(&str, Formula); 8] = [
     ("a * 2 + b", |a, b, _| a * 2.0 + b),
     ("-a / (b - 3.5) + c", |a, b, c| -a / (b - 3.5) + c),
     ("where(a > b && !(c == 0), a, sqrt(abs(b)))", |a, b, c| if a > b && c != 0.0 { a } else { b.abs().sqrt() }),

@@ -21,12 +21,16 @@ fn power(e: i64) -> f64 {
     f64::from_bits(((e + 1023) as u64) << 52)
 }
 
-/// The exponent that all magnitudes lie below; `None` when one is not finite, or all are 0 or very small or large.
-fn exponent(run: &[f64]) -> Option<i64> {
-    let most = vectorize(
+/// The bits of the largest magnitude.
+fn largest(run: &[f64]) -> i64 {
+    vectorize(
         #[inline(always)]
         || run.iter().fold(0i64, |m, v| m.max((v.to_bits() & (u64::MAX >> 1)) as i64)),
-    );
+    )
+}
+
+/// The exponent that magnitudes up to these bits lie below; `None` when that is not finite, 0, or very small or large.
+fn exponent(most: i64) -> Option<i64> {
     let e = (most >> 52) - 1022;
     (-900..=900).contains(&e).then_some(e)
 }
@@ -56,7 +60,11 @@ impl ExactSum {
     /// Adds all values.
     pub fn add_all(&mut self, values: &[f64]) {
         for run in values.chunks(RUN) {
-            match exponent(run).and_then(|e| Some((e, integers(run, e)?))) {
+            let most = largest(run);
+            if most == 0 {
+                continue;
+            }
+            match exponent(most).and_then(|e| Some((e, integers(run, e)?))) {
                 Some((e, (upper, lower))) => {
                     self.add_scaled(upper < 0, u128::from(upper.unsigned_abs()), e - UPPER);
                     self.add_scaled(lower < 0, u128::from(lower.unsigned_abs()), e - UPPER - LOWER);
@@ -70,7 +78,7 @@ impl ExactSum {
     pub fn add_squares(&mut self, values: &[f64]) {
         let (mut squares, mut errors) = ([0.0; RUN], [0.0; RUN]);
         for run in values.chunks(RUN) {
-            let e = exponent(run).filter(|e| (-300..=400).contains(e));
+            let e = exponent(largest(run)).filter(|e| (-300..=400).contains(e));
             // What two integers hold is 0 or not much below the largest: no square of it is too small for a float64.
             if e.and_then(|e| integers(run, e)).is_none() {
                 run.iter().for_each(|v| self.add_square(*v));
