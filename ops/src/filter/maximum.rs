@@ -26,7 +26,7 @@ pub struct Maximum {
     /// Extent of the window in elements: one number, or one for each spatial axis in the order of the axes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     size: Option<Size>,
-    /// The neighbours that count: 0 and 1 in lists nested as deeply as there are spatial axes.
+    /// The neighbours that count: a `box`, a `cross`, a `ball`, or 0 and 1 in lists as deep as there are spatial axes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     footprint: Option<Footprint>,
     /// What stands beyond the edge of the array.

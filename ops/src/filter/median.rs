@@ -27,7 +27,7 @@ pub struct Median {
     /// Extent of the window in elements: one number, or one for each spatial axis in the order of the axes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     size: Option<Size>,
-    /// The neighbours that count: 0 and 1 in lists nested as deeply as there are spatial axes.
+    /// The neighbours that count: a `box`, a `cross`, a `ball`, or 0 and 1 in lists as deep as there are spatial axes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     footprint: Option<Footprint>,
     /// What stands beyond the edge of the array.
@@ -75,6 +75,7 @@ fn cases() -> Vec<Case> {
         case(json!({"size": [9, 10]}), "cyx", DType::Bool, Content::Mask(0.5)),
         case(json!({"footprint": [[0, 1, 0], [1, 1, 1], [0, 1, 0]]}), "yx", DType::Int64, Content::Noise),
         case(json!({"footprint": [[0, 0, 0], [1, 0, 1], [0, 1, 1]]}), "yxc", DType::Int32, Content::Noise),
+        case(json!({"footprint": {"ball": 1.5}}), "zyx", DType::Int16, Content::Noise),
         case(json!({"footprint": [[1, 2]]}), "yx", DType::UInt32, Content::Noise),
         case(json!({"size": 3, "footprint": [[1]]}), "yx", DType::UInt8, Content::Noise),
     ]

@@ -107,6 +107,7 @@ fn cases() -> Vec<Case> {
     vec![
         case(json!({}), "yx", DType::Bool, Content::Mask(0.97)),
         case(json!({"squared": true}), "yx", DType::UInt8, Content::Mask(0.995)),
+        case(json!({}), "yx", DType::Bool, Content::Mask(0.7)),
         case(json!({}), "zyx", DType::Bool, Content::Mask(0.98)),
         case(json!({"sampling": [2.5, 0.7, 1.0]}), "zyx", DType::Float64, Content::Mask(0.98)),
         case(json!({"sampling": 0.3, "squared": true}), "yxc", DType::Int16, Content::Mask(0.95)),
