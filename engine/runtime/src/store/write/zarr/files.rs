@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 /// The directory.
-pub(super) struct Directory {
+pub(in crate::store::write) struct Directory {
     root: PathBuf,
     /// Waits for the disk at every key.
     sync: bool,
@@ -21,21 +21,21 @@ pub(super) struct Directory {
 
 impl Directory {
     /// Makes the directory, and those above it.
-    pub(super) fn create(root: &Path, sync: bool) -> Result<Directory, StoreError> {
+    pub(in crate::store::write) fn create(root: &Path, sync: bool) -> Result<Directory, StoreError> {
         let store = Directory { root: root.into(), sync, made: Mutex::default() };
         make(root, sync).map_err(|e| io(root, "creating", &e))?;
         Ok(store)
     }
 
     /// Where it is.
-    pub(super) fn root(&self) -> &Path {
+    pub(in crate::store::write) fn root(&self) -> &Path {
         &self.root
     }
 
     /// Writes the value of a key; gives its bytes. What was there is replaced.
     ///
     /// With `sync` the value and its name have reached the disk when this returns.
-    pub(super) fn put(&self, key: &str, value: &[u8]) -> Result<u64, StoreError> {
+    pub(in crate::store::write) fn put(&self, key: &str, value: &[u8]) -> Result<u64, StoreError> {
         let path = self.root.join(key);
         let partial = partial_name(&path);
         let written = self.try_put(&path, &partial, value);
