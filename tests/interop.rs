@@ -110,8 +110,10 @@ fn shards_codecs_and_versions_are_the_same_to_independent_readers() {
     let dir = support::temp();
     let mut text = String::from("version: 1\nname: stores\ninputs:\n");
     text.push_str("  noise: {generate: {shape: [301, 410], dtype: float64, pattern: noise, seed: 7}}\n");
-    text.push_str("steps:\n  wide: {op: rescale, input: noise, with: {from: [0, 1], to: [-2000, 250]}}\n  \
-         scaled: {op: clip, input: wide, with: {min: 0}}\n");
+    text.push_str(
+        "steps:\n  wide: {op: rescale, input: noise, with: {from: [0, 1], to: [-2000, 250]}}\n  \
+         scaled: {op: clip, input: wide, with: {min: 0}}\n",
+    );
     let mut outputs = String::from("outputs:\n");
     let mut count = 0;
     for dtype in DType::ALL {

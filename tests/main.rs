@@ -16,6 +16,7 @@ mod oracles;
 mod overhead;
 mod plans;
 mod pyramid;
+mod random;
 mod receiver;
 mod resume;
 mod support;

@@ -189,9 +189,9 @@ fn a_torn_journal_is_cut_off_and_what_is_none_is_refused() {
     let want = tree::digests(&whole.dir().join("Results"));
     let journal = whole.dir().join("Reports/journal");
     let bytes = std::fs::read(&journal).unwrap();
-    for keep in [bytes.len() - 3, bytes.len() / 2, 40] {
+    for keep in [bytes.len() - 3, bytes.len() / 2, 40, 5, 0] {
         let mut torn = bytes[..keep].to_vec();
-        if keep != 40 {
+        if keep > 40 {
             torn.extend([0xff; 11]);
         }
         std::fs::write(&journal, torn).unwrap();
@@ -204,6 +204,29 @@ fn a_torn_journal_is_cut_off_and_what_is_none_is_refused() {
     let none = resume(&workflow, dir.path(), &[]);
     assert_eq!(none.status.code(), Some(2), "{}", support::stderr(&none));
     assert!(support::stderr(&none).contains("--resume"), "{}", support::stderr(&none));
+}
+
+#[test]
+fn a_run_that_has_not_ended_can_not_be_resumed() {
+    let dir = support::temp();
+    let (workflow, run) = (workflow(dir.path()), dir.path().join("run"));
+    let mut command = support::engine();
+    command.arg("run").arg(&workflow).arg("--out").arg(&run).args(BLOCKS).args(["--set", "extent=200000"]);
+    let mut child = command.args(["--progress", "none"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while !run.join("Reports/journal").is_file() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let refused = resume(&workflow, &run, &[]);
+    let record = run.join("Reports/workflow.yaml").is_file() || !run.join("Reports/1").exists();
+    let running = child.try_wait().unwrap().is_none();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(running && record);
+    assert_eq!(refused.status.code(), Some(2), "{}", support::stderr(&refused));
+    let (text, pid) = (support::stderr(&refused), child.id().to_string());
+    assert!(text.contains("in use") && text.contains(&pid), "{text}");
+    // Killed, it has given its lock back as far as others can tell.
+    assert_eq!(resume(&workflow, &run, &["--durability", "machine"]).status.code(), Some(0));
 }
 
 #[test]

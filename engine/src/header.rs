@@ -6,6 +6,7 @@ use engine_model::plan::Plan;
 use engine_model::spec::workflow::{Origin, Workflow};
 use engine_runtime::event::{NodeInfo, RunHeader, StageInfo};
 use engine_runtime::exec::clock::Clock;
+use engine_runtime::exec::run::Durability;
 use engine_telemetry::cluster::Cluster;
 use engine_telemetry::record::Setting;
 
@@ -45,7 +46,7 @@ pub fn of(plan: &Plan, workflow: &Workflow, dir: &RunDir, clock: &Clock) -> RunH
 }
 
 /// Every effective setting with its origin: the profile, the command's own, the workflow's parameters.
-pub fn settings(cpu_profile: bool, keep_going: bool, prepared: &Prepared) -> Vec<Setting> {
+pub fn settings(cpu_profile: bool, keep_going: bool, durability: Durability, prepared: &Prepared) -> Vec<Setting> {
     let yaml = |v: &serde_json::Value| serde_yaml::to_value(v).unwrap_or(serde_yaml::Value::Null);
     let flag = |on: bool, name: &str| if on { Origin::CommandLine(name.into()) } else { Origin::Default };
     let mut list: Vec<Setting> = prepared
@@ -66,6 +67,9 @@ pub fn settings(cpu_profile: bool, keep_going: bool, prepared: &Prepared) -> Vec
     let file = file.map(|f| f.display().to_string()).unwrap_or_default();
     let typed = Origin::CommandLine("WORKFLOW".into());
     list.push(Setting { name: "workflow".into(), value: file.into(), origin: typed });
+    let machine = durability == Durability::Machine;
+    let value = if machine { "machine" } else { "process" };
+    list.push(Setting { name: "durability".into(), value: value.into(), origin: flag(machine, "--durability") });
     for (name, p) in &prepared.workflow.params {
         list.push(Setting { name: format!("params.{name}"), value: yaml(&p.value), origin: p.origin.clone() });
     }

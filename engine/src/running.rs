@@ -9,7 +9,7 @@ use engine_model::plan::{Plan, Settings as PlanSettings, document};
 use engine_runtime::bus::Bus;
 use engine_runtime::event::{Event, RunStatus};
 use engine_runtime::exec::clock::{Clock, process_cpu};
-use engine_runtime::exec::run::{self as exec, Options, Outcome};
+use engine_runtime::exec::run::{self as exec, Durability, Options, Outcome};
 use engine_telemetry::profile::Clock as ProfileClock;
 use engine_telemetry::record::{Record, RecordError};
 use engine_telemetry::{Settings, subscribers, waiting_bytes};
@@ -29,6 +29,8 @@ pub struct Request<'a> {
     pub resume: Option<&'a Path>,
     /// Replace outputs with `to:` that are there already.
     pub overwrite: bool,
+    /// What is done stays done after this.
+    pub durability: Durability,
     /// Go on with other items when one fails.
     pub keep_going: bool,
     /// Outputs of the run besides its results.
@@ -96,10 +98,11 @@ pub fn execute(request: Request<'_>) -> Result<Ran, u8> {
         Some(earlier) => RunDir::resume(earlier),
         None => RunDir::create(request.out),
     };
-    let dir = dir.map_err(usage)?;
-    let journal = dir.journal(request.resume.is_some()).map_err(usage)?;
+    // The lock is held until the run has ended.
+    let (dir, _lock) = dir.map_err(usage)?;
+    let journal = dir.journal(request.resume.is_some(), request.durability).map_err(usage)?;
     let cpu_profile = request.settings.profile == ProfileClock::Cpu;
-    let config = header::settings(cpu_profile, request.keep_going, &prepared);
+    let config = header::settings(cpu_profile, request.keep_going, request.durability, &prepared);
     record(&dir, &config, &prepared, &plan, &graph_document).map_err(|e| {
         eprintln!("error: {e}");
         exit::FAILED
@@ -118,6 +121,7 @@ pub fn execute(request: Request<'_>) -> Result<Ran, u8> {
         bus: &bus,
         clock,
         journal: Some(&journal),
+        durability: request.durability,
     };
     let started = std::time::Instant::now();
     let outcome = exec::run(&plan, &options).map_err(|e| internal(format!("can't start worker threads: {e}")))?;

@@ -4,6 +4,7 @@ use crate::prepare::{ProfileArgs, WorkflowArgs};
 use crate::running::{self, Request};
 use crate::{signals, summary};
 use clap::{Args, ValueEnum};
+use engine_runtime::exec::run::Durability;
 use engine_telemetry::Settings;
 use engine_telemetry::profile::Clock as ProfileClock;
 use engine_telemetry::progress::ProgressMode;
@@ -27,6 +28,9 @@ pub struct RunArgs {
     /// Replace outputs with `to:` that are there already, each once the new one is complete.
     #[arg(long)]
     overwrite: bool,
+    /// What stays done once the record says so: after a kill of the process, or after a crash of the machine, which waits for the disk.
+    #[arg(long, value_enum, default_value = "process")]
+    durability: Lasting,
     /// Go on with other items when one fails; the run then ends with exit code 5.
     #[arg(long)]
     keep_going: bool,
@@ -51,6 +55,14 @@ enum Measure {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Lasting {
+    /// After a kill.
+    Process,
+    /// After a crash too.
+    Machine,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Show {
     /// A bar on a terminal, plain lines elsewhere.
     Auto,
@@ -72,6 +84,10 @@ pub fn run(args: &RunArgs) -> u8 {
         out: args.out.as_deref(),
         resume: args.resume.as_deref(),
         overwrite: args.overwrite,
+        durability: match args.durability {
+            Lasting::Process => Durability::Process,
+            Lasting::Machine => Durability::Machine,
+        },
         keep_going: args.keep_going,
         settings: Settings {
             worker: None,

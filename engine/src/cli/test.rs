@@ -11,6 +11,7 @@ use engine_model::diag::{Sources, count};
 use engine_model::spec::Overrides;
 use engine_model::spec::file::ExpectFile;
 use engine_model::spec::workflow::TestDecl;
+use engine_runtime::exec::run::Durability;
 use engine_telemetry::Settings;
 use engine_telemetry::progress::ProgressMode;
 use serde_json::{Value as Json, json};
@@ -149,6 +150,7 @@ fn one(args: &TestArgs, path: &Path, sources: &Sources, number: usize, test: &Te
     let workflow = WorkflowArgs { workflow: path.to_owned(), set: Vec::new(), params: Vec::new(), test: Some(number) };
     let ran = running::execute(Request {
         resume: None,
+        durability: Durability::default(),
         workflow: &workflow,
         profile: &args.profile,
         out: Some(&dir.path().join("run")),

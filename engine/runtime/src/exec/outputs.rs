@@ -60,6 +60,8 @@ pub struct Outputs {
     places: Vec<Place>,
     /// The levels that are complete of images that are not, by first output and item.
     images: Mutex<BTreeMap<(usize, u64), BTreeSet<usize>>>,
+    /// Waits until what is written has reached the disk.
+    sync: bool,
 }
 
 /// What was written of one output.
@@ -87,7 +89,12 @@ impl Outputs {
             };
             Place { path, entries: AtomicU64::new(0), bytes: AtomicU64::new(0) }
         });
-        Outputs { places: places.collect(), images: Mutex::default() }
+        Outputs { places: places.collect(), images: Mutex::default(), sync: false }
+    }
+
+    /// The same, which wait for the disk where `sync` says so.
+    pub fn synced(self, sync: bool) -> Outputs {
+        Outputs { sync, ..self }
     }
 
     /// The file of one item of an output.
@@ -149,7 +156,7 @@ impl Outputs {
         make_parent(&path)?;
         let meta = plan.graph.node(out.node).meta(class);
         let group = out.part.as_ref().map(|_| self.store(plan, o, item));
-        let options = WriteOptions { resume, group, ..WriteOptions::of(out, meta) };
+        let options = WriteOptions { resume, group, sync: self.sync, ..WriteOptions::of(out, meta) };
         write::create(out.format, &path, meta, &options).map(Arc::from)
     }
 
@@ -214,7 +221,7 @@ impl Outputs {
         let class = plan.graph.class_of(plan.graph.node(out.node).family, item);
         let documents = write::documents(&part.image, class, out.version());
         let path = self.store(plan, o, item);
-        let group = Group { path: &path, documents: &documents, arrays: &part.image.paths, sync: false };
+        let group = Group { path: &path, documents: &documents, arrays: &part.image.paths, sync: self.sync };
         let more = group.complete()?;
         self.places[first].entries.fetch_add(1, Ordering::Relaxed);
         self.places[first].bytes.fetch_add(more, Ordering::Relaxed);

@@ -20,6 +20,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+/// When what is written counts as done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// When the system has it: it outlives the process.
+    #[default]
+    Process,
+    /// When the disk has it: it outlives a crash of the machine.
+    Machine,
+}
+
 /// What a run is told besides its plan.
 pub struct Options<'a> {
     /// Where outputs go that do not say otherwise.
@@ -36,6 +46,8 @@ pub struct Options<'a> {
     pub clock: Clock,
     /// Where it tells what is done, and what an earlier run told; `None` for a run that can't be resumed.
     pub journal: Option<&'a Journal>,
+    /// When what is written counts as done.
+    pub durability: Durability,
 }
 
 /// How a run went.
@@ -113,7 +125,7 @@ impl ItemSource for Admission<'_> {
 /// When the thread pool can't be made.
 pub fn run(plan: &Plan, options: &Options<'_>) -> Result<Outcome, rayon::ThreadPoolBuildError> {
     let pool = Pool::keeping(plan.memory.pool);
-    let outputs = Outputs::new(plan, options.results);
+    let outputs = Outputs::new(plan, options.results).synced(options.durability == Durability::Machine);
     let fixed = plan.memory.projected - plan.memory.item_budget;
     let budget = plan.settings.memory.saturating_sub(fixed).min(plan.memory.item_budget);
     let driver = Driver {

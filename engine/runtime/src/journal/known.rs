@@ -56,11 +56,17 @@ impl Known {
         self.path.parent().and_then(Path::parent)
     }
 
-    /// Reads a journal up to its end or the first record that is not whole; also gives the length of what was read.
+    /// Reads a journal up to its end or the first record that is not whole; also gives the length of what was read: 0 where
+    /// not even its beginning is whole.
     pub(super) fn read(path: &Path, file: &mut File) -> io::Result<(Known, u64)> {
         let mut from = BufReader::with_capacity(1 << 18, file);
-        let mut magic = vec![0; MAGIC.len()];
-        if from.read_exact(&mut magic).is_err() || magic != MAGIC {
+        let mut magic = Vec::with_capacity(MAGIC.len());
+        from.by_ref().take(MAGIC.len() as u64).read_to_end(&mut magic)?;
+        if magic.len() < MAGIC.len() && MAGIC.starts_with(&magic) {
+            // A kill while it was made.
+            return Ok((Known::empty(path), 0));
+        }
+        if magic != MAGIC {
             let text = format!("expected a journal of this version, found another file: {}", path.display());
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }

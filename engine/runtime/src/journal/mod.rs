@@ -60,9 +60,13 @@ impl Journal {
     /// When the file can't be read or written, or is no journal.
     pub fn open(path: &Path, sync: bool) -> io::Result<Journal> {
         let mut file = OpenOptions::new().read(true).write(true).open(path)?;
-        let (known, len) = Known::read(path, &mut file)?;
+        let (known, mut len) = Known::read(path, &mut file)?;
         file.set_len(len)?;
         file.seek(SeekFrom::Start(len))?;
+        if len == 0 {
+            file.write_all(entry::MAGIC)?;
+            len = entry::MAGIC.len() as u64;
+        }
         Ok(Journal { path: path.into(), file: Mutex::new(Appending { file, len }), known, sync })
     }
 

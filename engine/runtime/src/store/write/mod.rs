@@ -80,10 +80,11 @@ impl WriteOptions {
 
 /// Where what a run left of an array lies that can be read again before it is complete; `None` for other formats.
 pub fn left(format: Format, path: &Path) -> Option<PathBuf> {
-    if !format.is_zarr() {
+    if format != Format::Zarr {
         return None;
     }
-    location(&sink::partial_name(path)).or_else(|| location(path)).or_else(|| Some(path.into()))
+    let partial = sink::partial_name(path);
+    Some(if partial.is_dir() { partial } else { path.into() })
 }
 
 /// Starts a file (or store) for an array.
