@@ -80,11 +80,10 @@ impl WriteOptions {
 
 /// Where what a run left of an array lies that can be read again before it is complete; `None` for other formats.
 pub fn left(format: Format, path: &Path) -> Option<PathBuf> {
-    if format != Format::Zarr {
+    if !format.is_zarr() {
         return None;
     }
-    let partial = sink::partial_name(path);
-    Some(if partial.is_dir() { partial } else { path.into() })
+    location(&sink::partial_name(path)).or_else(|| location(path)).or_else(|| Some(path.into()))
 }
 
 /// Starts a file (or store) for an array.
