@@ -118,3 +118,31 @@ fn a_repeat_is_what_it_is_unrolled_by_hand() {
         .collect();
     assert_eq!(computed(&repeated.unwrap()), computed(&graph(GREY, &by_hand).unwrap()));
 }
+
+#[test]
+fn inputs_that_the_workflow_names() {
+    let two = |expression: &str| {
+        format!(
+            "  dim: {{op: invert, input: image}}\n  \
+             result: {{op: expression, inputs: {{bright: image, dark: dim}}, with: {{expression: \"{expression}\"}}}}"
+        )
+    };
+    let g = graph(GREY, &two("bright * 2 - dark")).unwrap();
+    assert_eq!(g.nodes.last().unwrap().metas[0].to_string(), "float64 yx (20, 30)");
+    // What is computed does not depend on what the inputs are called.
+    let other = two("b * 2 - d").replace("bright:", "b:").replace("dark:", "d:");
+    assert_eq!(computed(&g), computed(&graph(GREY, &other).unwrap()));
+    let wrong = graph(GREY, &two("bright + drak")).unwrap_err();
+    assert!(wrong.contains("E0511") && wrong.contains("found `drak`"), "{wrong}");
+    assert!(wrong.contains("`bright`, `dark`") && wrong.contains("w.yaml:6:"), "{wrong}");
+    let unused = graph(GREY, &two("bright + 1")).unwrap_err();
+    assert!(unused.contains("no `dark` in it"), "{unused}");
+    let one = "  result: {op: expression, input: image, with: {expression: sqrt(input), dtype: float32}}";
+    assert_eq!(graph(GREY, one).unwrap().nodes.last().unwrap().metas[0].to_string(), "float32 yx (20, 30)");
+    let both = "  dim: {op: invert, input: image}\n  \
+                result: {op: concatenate, inputs: {left: image, right: dim}, with: {axis: x}}";
+    assert_eq!(graph(GREY, both).unwrap().nodes.last().unwrap().metas[0].to_string(), "uint8 yx (20, 60)");
+    let items = "  image: {generate: {items: 3, shape: [20, 30], dtype: uint8, pattern: noise}}";
+    let joined = "  result: {op: concatenate, input: image, with: {axis: y}}";
+    assert_eq!(graph(items, joined).unwrap().nodes.last().unwrap().metas[0].to_string(), "uint8 yx (60, 30)");
+}

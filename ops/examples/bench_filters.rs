@@ -1,6 +1,7 @@
 //! Times filters on one thread: `cargo run --release -p ops --example bench_filters [median]`.
 //!
-//! Each op is lowered and its maps run on an image of 512 x 512 or a volume of 64 x 64 x 64, one block each. Prints the
+//! Each op is lowered and its maps run on an image of 512 x 512 or a volume of 64 x 64 x 64 (distances: 2048 x 2048, 128
+//! x 128 x 128), one block each. Prints the
 //! best of several runs in nanoseconds an element; assembling the extended block is not counted. With `PYTHON` naming an
 //! interpreter that has scipy, also scipy's CPU time and how many times it is ours.
 
@@ -40,7 +41,36 @@ fn filter_cases() -> Vec<(&'static str, serde_json::Value, &'static str)> {
     cases.push(("laplace", json!({}), "zyx"));
     cases.push(("gaussian_laplace", json!({"sigma": 2}), "yx"));
     cases.push(("gaussian_gradient_magnitude", json!({"sigma": 2}), "yx"));
+    for footprint in [json!({"box": 3}), json!({"box": 5}), json!({"box": 31}), json!({"cross": 1}), json!({"ball": 7})]
+    {
+        cases.push(("erode", json!({"footprint": footprint}), "yx"));
+    }
+    for footprint in [json!({"box": 3}), json!({"cross": 1}), json!({"ball": 3})] {
+        cases.push(("erode", json!({"footprint": footprint}), "zyx"));
+    }
+    cases.push(("open", json!({"footprint": {"ball": 2}}), "yx"));
+    cases.push(("distance_transform", json!({}), "yx"));
+    cases.push(("distance_transform", json!({}), "zyx"));
     cases
+}
+
+/// Dtypes that a filter is timed with.
+fn dtypes(op: &str) -> &'static [DType] {
+    match op {
+        "distance_transform" => &[DType::Bool],
+        "erode" | "open" => &[DType::Bool, DType::UInt8, DType::UInt16, DType::Float32, DType::Float64],
+        _ => &[DType::UInt8, DType::UInt16, DType::Float32, DType::Float64],
+    }
+}
+
+/// The extent along each axis of what a filter is timed on.
+fn extent(op: &str, axes: &str) -> u64 {
+    match (op, axes) {
+        ("distance_transform", "yx") => 2048,
+        ("distance_transform", _) => 128,
+        (_, "yx") => 512,
+        _ => 64,
+    }
 }
 
 /// The least time of each block over several runs, added up, over all maps of an op.
@@ -106,12 +136,18 @@ fn main() {
     let only = std::env::args().nth(1);
     let (mut lines, mut ours) = (String::new(), Vec::new());
     for (op, with, axes) in filter_cases().into_iter().filter(|c| only.as_ref().is_none_or(|o| o == c.0)) {
-        for dtype in [DType::UInt8, DType::UInt16, DType::Float32, DType::Float64] {
-            let shape = vec![if axes == "yx" { 512 } else { 64 }; axes.len()];
+        for &dtype in dtypes(op) {
+            let shape = vec![extent(op, axes); axes.len()];
             let meta = ArrayMeta::new(&shape, dtype, Axes::parse(axes).expect("axes"));
             let (mut block, mut rng) = (Block::zeros(dtype, meta.region()), Rng::new(1));
             with_dtype!(dtype, T => {
-                block.as_mut_slice::<T>().iter_mut().for_each(|v| *v = T::from_f64(rng.unit() * 255.0));
+                for v in block.as_mut_slice::<T>() {
+                    // Of a mask nearly all is foreground.
+                    *v = T::from_f64(match dtype {
+                        DType::Bool => f64::from(u8::from(rng.unit() > 0.01)),
+                        _ => rng.unit() * 255.0,
+                    });
+                }
             });
             let input = Array { meta, block };
             let time = least(op, &with, &input, &shape).as_secs_f64() * 1e9 / input.meta.volume() as f64;

@@ -28,7 +28,8 @@ fn load<S: Element>(src: &[S], dst: &mut [f64]) {
     );
 }
 
-fn load_block(src: &Block, at: usize, dst: &mut [f64]) {
+/// Elements of a block from number `at` on, widened to float64.
+pub(crate) fn widen(src: &Block, at: usize, dst: &mut [f64]) {
     with_dtype!(src.dtype(), S => load::<S>(&src.as_slice()[at..at + dst.len()], dst));
 }
 
@@ -88,7 +89,7 @@ fn store<D: Element>(src: &[f64], dst: &mut [D], how: Store) {
 }
 
 /// Rounds a run of values into a block; into `bool` everything but 0 becomes 1.
-fn store_block(src: &[f64], out: &mut Block, at: usize, how: Store) {
+pub(crate) fn stored(src: &[f64], out: &mut Block, at: usize, how: Store) {
     if out.dtype() == DType::Bool {
         let dst = &mut out.as_mut_slice::<u8>()[at..at + src.len()];
         return dst.iter_mut().zip(src).for_each(|(d, &s)| *d = u8::from(s != 0.0));
@@ -117,19 +118,19 @@ pub(crate) fn unary(src: &Block, out: &mut Block, how: Store, f: impl Fn(f64) ->
     }
     let mut buf = [0.0; RUN];
     runs(out.region().volume() as usize, |at, n| {
-        load_block(src, at, &mut buf[..n]);
+        widen(src, at, &mut buf[..n]);
         vectorize(
             #[inline(always)]
             || buf[..n].iter_mut().for_each(|v| *v = f(*v)),
         );
-        store_block(&buf[..n], out, at, how);
+        stored(&buf[..n], out, at, how);
     });
 }
 
 /// `out = src`, rounded.
 pub(crate) fn rounded(src: &Block, out: &mut Block, how: Store) {
     match src.dtype() {
-        DType::Float64 => store_block(src.as_slice(), out, 0, how),
+        DType::Float64 => stored(src.as_slice(), out, 0, how),
         _ => unary(src, out, how, |x| x),
     }
 }
@@ -138,13 +139,13 @@ pub(crate) fn rounded(src: &Block, out: &mut Block, how: Store) {
 pub(crate) fn binary(a: &Block, b: &Block, out: &mut Block, how: Store, f: impl Fn(f64, f64) -> f64) {
     let (mut x, mut y) = ([0.0; RUN], [0.0; RUN]);
     runs(out.region().volume() as usize, |at, n| {
-        load_block(a, at, &mut x[..n]);
-        load_block(b, at, &mut y[..n]);
+        widen(a, at, &mut x[..n]);
+        widen(b, at, &mut y[..n]);
         vectorize(
             #[inline(always)]
             || x[..n].iter_mut().zip(&y[..n]).for_each(|(x, y)| *x = f(*x, *y)),
         );
-        store_block(&x[..n], out, at, how);
+        stored(&x[..n], out, at, how);
     });
 }
 
@@ -160,7 +161,7 @@ pub(crate) fn folded(
     let (mut x, mut y) = ([0.0; RUN], [0.0; RUN]);
     runs(out.region().volume() as usize, |at, n| {
         for (i, block) in blocks.iter().enumerate() {
-            load_block(block, at, &mut y[..n]);
+            widen(block, at, &mut y[..n]);
             let pairs = x[..n].iter_mut().zip(&y[..n]);
             vectorize(
                 #[inline(always)]
@@ -174,7 +175,7 @@ pub(crate) fn folded(
             #[inline(always)]
             || x[..n].iter_mut().for_each(|x| *x = last(*x)),
         );
-        store_block(&x[..n], out, at, how);
+        stored(&x[..n], out, at, how);
     });
 }
 
@@ -195,7 +196,7 @@ pub(crate) fn mask_of_three(blocks: [&Block; 3], out: &mut Block, f: impl Fn(f64
     let (mut x, mut y, mut z) = ([0.0; RUN], [0.0; RUN], [0.0; RUN]);
     runs(out.region().volume() as usize, |at, n| {
         for (block, buf) in blocks.into_iter().zip([&mut x, &mut y, &mut z]) {
-            load_block(block, at, &mut buf[..n]);
+            widen(block, at, &mut buf[..n]);
         }
         let dst = &mut out.as_mut_slice::<u8>()[at..at + n];
         vectorize(

@@ -57,7 +57,8 @@ fn of_floats<T: Element>(data: &[T]) -> (T, T) {
     )
 }
 
-fn extrema<T: Element>(data: &[T]) -> (T, T) {
+/// The smallest and the largest finite element; the largest and the smallest possible value where there is none.
+pub(crate) fn extrema<T: Element>(data: &[T]) -> (T, T) {
     vectorize(
         #[inline(always)]
         || if T::DTYPE.is_float() { of_floats(data) } else { of_integers(data) },

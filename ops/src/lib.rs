@@ -12,6 +12,7 @@
 //!
 //! A link-time registry is empty when nothing refers to the crate; [`registered`] is what a binary refers to.
 
+mod edges;
 mod elementwise;
 mod extrema;
 mod linear;
@@ -19,6 +20,7 @@ mod moments;
 mod otsu;
 mod reference;
 mod select;
+mod sums;
 
 include!(concat!(env!("OUT_DIR"), "/domains.rs"));
 

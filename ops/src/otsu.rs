@@ -1,5 +1,6 @@
 //! Otsu's threshold: a histogram, and the limit that separates it best.
 
+use crate::edges::Edges;
 use crate::extrema::numbers;
 use ops_core::warning::NO_CONTRAST;
 use ops_core::{DType, Element, FinishCall, OpError, Ports, Reduce, ReduceCall, Value, with_dtype};
@@ -12,35 +13,6 @@ const WIDEST: u64 = 1 << 20;
 /// Consumes the numbers `[min, max]` and leaves the number `[limit]`, NaN where there is no finite element.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Otsu;
-
-/// Bins of equal width between two values, as `numpy.histogram` makes them.
-struct Edges {
-    lo: f64,
-    width: f64,
-    edges: Vec<f64>,
-}
-
-impl Edges {
-    fn new(lo: f64, hi: f64) -> Edges {
-        let step = (hi - lo) / BINS as f64;
-        let mut edges: Vec<f64> = (0..=BINS).map(|i| i as f64 * step + lo).collect();
-        edges[BINS] = hi;
-        Edges { lo, width: hi - lo, edges }
-    }
-
-    /// The bin of a value between the ends; the first guess may be off by one ulp, which the edges decide.
-    #[inline(always)]
-    fn bin(&self, v: f64) -> usize {
-        let i = ((((v - self.lo) / self.width) * BINS as f64) as usize).min(BINS - 1);
-        if v < self.edges[i] {
-            i - 1
-        } else if i != BINS - 1 && v >= self.edges[i + 1] {
-            i + 1
-        } else {
-            i
-        }
-    }
-}
 
 /// Number of bins for a dtype and range.
 fn bins(dtype: DType, lo: f64, hi: f64) -> Result<usize, OpError> {
@@ -95,7 +67,7 @@ impl Reduce for Otsu {
             return Ok(Value::numbers(&[lo]));
         }
         let centers: Vec<f64> = if call.ports.meta(0).dtype.is_float() {
-            Edges::new(lo, hi).edges.windows(2).map(|w| (w[0] + w[1]) / 2.0).collect()
+            Edges::new(lo, hi, BINS).edges().windows(2).map(|w| (w[0] + w[1]) / 2.0).collect()
         } else {
             (0..counts.len()).map(|i| lo + i as f64).collect()
         };
@@ -120,7 +92,7 @@ impl Reduce for Otsu {
 
 fn count<T: Element>(data: &[T], lo: f64, hi: f64, counts: &mut [u64]) {
     if T::DTYPE.is_float() {
-        let edges = Edges::new(lo, hi);
+        let edges = Edges::new(lo, hi, BINS);
         for v in data.iter().map(|v| v.to_f64()).filter(|v| v.is_finite()) {
             counts[edges.bin(v)] += 1;
         }

@@ -1,4 +1,4 @@
-//! Exact percentiles by radix selection.
+//! Exact quantiles by radix selection.
 //!
 //! Values become unsigned keys that sort as they do. A pass counts 16 bits of those keys that begin like a wanted one;
 //! after one pass (8 and 16 bits), two (32) or four (64) the wanted order statistics are known exactly. Counts merge in
@@ -12,11 +12,12 @@ use ops_core::{
 };
 use std::sync::Arc;
 
-/// One pass over the keys. The last leaves the numbers of the two percentiles, both NaN without a finite element.
-#[derive(Debug, Clone, Copy)]
+/// One pass over the keys. The last leaves a number for each quantile, all NaN without a finite element.
+#[derive(Debug, Clone)]
 struct Pass {
     number: u32,
-    percentiles: [f64; 2],
+    /// Shares of the values that lie below, 0 to 1.
+    quantiles: Vec<f64>,
 }
 
 /// An order statistic on the way: the leading bits of its key, and its rank among the keys that share them.
@@ -26,28 +27,29 @@ struct Target {
     rank: u64,
 }
 
-/// What a pass leaves for the next: for each percentile its two neighbours, and how far it stands between them.
+/// What a pass leaves for the next: for each quantile its two neighbours, and how far it stands between them.
 #[derive(Debug)]
 struct Selection {
     targets: Vec<Target>,
-    between: [f64; 2],
+    between: Vec<f64>,
 }
 
-/// The two percentiles of all finite values, interpolated linearly.
-pub(crate) fn percentiles(
+/// The quantiles (0 to 1) of all finite values, interpolated linearly.
+pub(crate) fn quantiles(
     g: &mut Lowering,
     array: ArrayPort,
-    percentiles: [f64; 2],
+    quantiles: &[f64],
     over: Scope,
 ) -> Result<ValuePort, OpError> {
     let passes = (8 * g.meta(array).dtype.size() as u32).div_ceil(16);
+    let pass = |number| Pass { number, quantiles: quantiles.to_vec() };
     let mut last: Option<ValuePort> = None;
     for number in 1..passes {
         let consumed: Vec<ValuePort> = last.into_iter().collect();
-        last = Some(g.reduce("digits", Pass { number: number - 1, percentiles }, &[array], &consumed, over)?);
+        last = Some(g.reduce("digits", pass(number - 1), &[array], &consumed, over)?);
     }
     let consumed: Vec<ValuePort> = last.into_iter().collect();
-    g.reduce("percentiles", Pass { number: passes - 1, percentiles }, &[array], &consumed, over)
+    g.reduce("percentiles", pass(passes - 1), &[array], &consumed, over)
 }
 
 impl Pass {
@@ -67,12 +69,12 @@ impl Pass {
         Ok(v)
     }
 
-    /// The ranks of the neighbours of both percentiles among `n` values.
+    /// The ranks of the neighbours of each quantile among `n` values.
     fn targets(&self, n: u64) -> Selection {
-        let (mut targets, mut between) = (Vec::new(), [0.0; 2]);
+        let (mut targets, mut between) = (Vec::new(), vec![0.0; self.quantiles.len()]);
         if n > 0 {
-            for (p, t) in self.percentiles.iter().zip(&mut between) {
-                let at = (n - 1) as f64 * (p / 100.0);
+            for (q, t) in self.quantiles.iter().zip(&mut between) {
+                let at = (n - 1) as f64 * q;
                 let before = (at.floor() as u64).min(n - 1);
                 *t = if before == n - 1 { 0.0 } else { at - at.floor() };
                 targets.push(Target { prefix: 0, rank: before });
@@ -116,7 +118,7 @@ impl Reduce for Pass {
             None => self.targets(counts.iter().sum()),
             Some(v) => {
                 let s = v.as_state::<Selection>()?;
-                Selection { targets: s.targets.clone(), between: s.between }
+                Selection { targets: s.targets.clone(), between: s.between.clone() }
             }
         };
         for t in &mut targets {
@@ -134,21 +136,20 @@ impl Reduce for Pass {
         let keys: Vec<u64> = targets.iter().map(|t| t.prefix).collect();
         let found: Vec<f64> =
             with_dtype!(dtype, T => keys.iter().map(|&k| T::from_order_key(k).to_f64() + 0.0).collect());
-        Ok(Value::numbers(&match found[..] {
-            [a, b, c, d] => [interpolated(a, b, between[0]), interpolated(c, d, between[1])],
-            _ => {
-                call.warnings.add(NOTHING_FINITE, "no element is finite, so that there are no percentiles");
-                [f64::NAN, f64::NAN]
-            }
-        }))
+        if found.is_empty() {
+            call.warnings.add(NOTHING_FINITE, "no element is finite, so that there are no percentiles");
+            return Ok(Value::numbers(&vec![f64::NAN; self.quantiles.len()]));
+        }
+        let pairs = found.as_chunks::<2>().0.iter().zip(&between);
+        Ok(Value::numbers(&pairs.map(|([a, b], t)| interpolated(*a, *b, *t)).collect::<Vec<f64>>()))
     }
 
     fn state_bytes(&self, _: &Ports) -> u64 {
-        256
+        256 + 64 * self.quantiles.len() as u64
     }
 
     fn partial_bytes(&self, ports: &Ports, _: &Region) -> u64 {
-        let prefixes = if self.number == 0 { 1 } else { 4 };
+        let prefixes = if self.number == 0 { 1 } else { 2 * self.quantiles.len() as u64 };
         8 * prefixes * self.digit(ports.meta(0).dtype).1 as u64
     }
 

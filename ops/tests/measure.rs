@@ -22,6 +22,7 @@ fn every_column_is_the_exact_one_rounded_once() {
                 let want = want.get(&column.name).map(values).unwrap_or_default();
                 let got: Vec<f64> = match &column.data {
                     ColumnData::UInt64(v) => v.iter().map(|&n| n as f64).collect(),
+                    ColumnData::Int64(v) => v.iter().map(|&n| n as f64).collect(),
                     ColumnData::Float64(v) => v.clone(),
                 };
                 let bits = |v: &[f64]| v.iter().map(|x| x.to_bits()).collect::<Vec<_>>();

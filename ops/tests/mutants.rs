@@ -419,6 +419,71 @@ fn a_window_beside_its_centre_is_caught() {
     caught(&battery::<Least<2>>(least_cases), Check::Expected);
 }
 
+/// How many steps along the last axis the nearest zero is away; 1000 where there is none.
+///
+/// Bug 1 looks three elements beyond its block and no further, bug 2 only towards the low side.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Far<const BUG: u8> {}
+
+impl<const BUG: u8> Op for Far<BUG> {
+    fn lower(&self, g: &mut Lowering, inputs: &[Port]) -> Result<Port, OpError> {
+        let a = g.array(inputs, 0)?;
+        Ok(Port::Array(g.map("far", self.clone(), &[a], &[])?))
+    }
+}
+
+impl<const BUG: u8> Map for Far<BUG> {
+    fn infer(&self, ports: &Ports) -> Result<ArrayMeta, OpError> {
+        Ok(ports.meta(0).with_dtype(DType::UInt16))
+    }
+
+    fn needs(&self, ports: &Ports, out: &Region) -> Needs {
+        let (mut region, last) = (out.clone(), out.rank() - 1);
+        (region.lo[last], region.hi[last]) = match BUG {
+            1 => (out.lo[last] - 3, out.hi[last] + 3),
+            _ => (0, ports.meta(0).shape[last] as i64),
+        };
+        [Need::inside(0, region)].into_iter().collect()
+    }
+
+    fn apply(&self, call: &MapCall<'_>, out: &mut Block) -> Result<(), OpError> {
+        let (src, last) = (call.blocks[0], out.region().rank() - 1);
+        let (width, given) = (out.region().len(last) as usize, src.region().len(last) as usize);
+        let offset = (out.region().lo[last] - src.region().lo[last]) as usize;
+        for (row, line) in out.as_mut_slice::<u16>().chunks_mut(width).zip(src.as_slice::<u8>().chunks(given)) {
+            for (i, d) in row.iter_mut().enumerate() {
+                let seen = (0..given).filter(|&j| line[j] == 0 && (BUG != 2 || j <= i + offset));
+                *d = seen.map(|j| j.abs_diff(i + offset) as u16).min().unwrap_or(1000);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn far_cases() -> Vec<Case> {
+    let naive = |_: &Json, inputs: &[Vec<Array>]| {
+        let a = &inputs[0][0];
+        let (data, n) = (a.to_f64(), a.meta.shape[1] as usize);
+        let far = |i: usize| {
+            let row = i / n * n;
+            (row..row + n).filter(|&j| data[j] == 0.0).map(|j| j.abs_diff(i) as u16).min().unwrap_or(1000)
+        };
+        Expected::Bytes(vec![(0..data.len()).flat_map(|i| far(i).to_ne_bytes()).collect()])
+    };
+    vec![Case::new(json!({}), vec![Input::new("yx", DType::UInt8).content(Content::Mask(0.9))]).expecting(naive)]
+}
+
+#[test]
+fn a_line_that_is_not_seen_whole_is_caught() {
+    let mut whole = battery::<Far<0>>(far_cases);
+    // Whether the end of a line matters depends on what lies nearer: a bound, as of `distance_transform`.
+    whole.violations.retain(|v| v.check != Check::HaloMinimal);
+    sound(&whole);
+    caught(&battery::<Far<1>>(far_cases), Check::ChunkedEqualsWhole);
+    caught(&battery::<Far<2>>(far_cases), Check::Expected);
+}
+
 /// A sum, subtracted from every element.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -463,6 +528,84 @@ impl<const BUG: u8> Reduce for Total<BUG> {
         let exact = partial.1 as f64 / (1u64 << 60) as f64;
         Ok(Value::numbers(&[if BUG == 1 { partial.0 } else { exact }]))
     }
+}
+
+/// How many elements an array has, and the least of them.
+///
+/// Bug 1 begins with 0 as the least, bug 2 loses the number when a partial is written down, bug 3 counts a block that comes
+/// first only.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Summary<const BUG: u8> {}
+
+#[derive(Serialize, Deserialize)]
+struct Seen {
+    least: f64,
+    count: u64,
+    #[serde(skip)]
+    lost: u64,
+}
+
+impl<const BUG: u8> Op for Summary<BUG> {
+    fn lower(&self, g: &mut Lowering, inputs: &[Port]) -> Result<Port, OpError> {
+        let a = g.array(inputs, 0)?;
+        Ok(Port::Value(g.reduce("summary", self.clone(), &[a], &[], Scope::Item)?))
+    }
+}
+
+impl<const BUG: u8> Reduce for Summary<BUG> {
+    type Partial = Seen;
+
+    fn start(&self, _: &Ports) -> Seen {
+        Seen { least: if BUG == 1 { 0.0 } else { f64::INFINITY }, count: 0, lost: 0 }
+    }
+
+    fn add(&self, call: &ReduceCall<'_>, seen: &mut Seen) -> Result<(), OpError> {
+        let data = call.blocks[0].as_slice::<f64>();
+        seen.least = data.iter().copied().fold(seen.least, f64::min);
+        match BUG {
+            2 => seen.lost += data.len() as u64,
+            3 if seen.count > 0 => {}
+            _ => seen.count += data.len() as u64,
+        }
+        Ok(())
+    }
+
+    fn merge(&self, into: &mut Seen, other: Seen) {
+        into.least = into.least.min(other.least);
+        into.count += other.count;
+        into.lost += other.lost;
+    }
+
+    fn finish(&self, seen: Seen, _: &FinishCall<'_>) -> Result<Value, OpError> {
+        Ok(Value::numbers(&[(seen.count + seen.lost) as f64, seen.least]))
+    }
+}
+
+fn summary_cases() -> Vec<Case> {
+    let naive = |_: &Json, inputs: &[Vec<Array>]| {
+        let v = inputs[0][0].to_f64();
+        Expected::Numbers(vec![v.len() as f64, v.into_iter().fold(f64::INFINITY, f64::min)])
+    };
+    // Nothing below 5: a least that begins with 0 shows.
+    let input = Input::new("yx", DType::Float64).content(Content::Constant(5.0));
+    vec![Case::new(json!({}), vec![input]).expecting(naive)]
+}
+
+#[test]
+fn a_least_that_begins_with_zero_is_caught() {
+    sound(&battery::<Summary<0>>(summary_cases));
+    caught(&battery::<Summary<1>>(summary_cases), Check::Expected);
+}
+
+#[test]
+fn a_partial_that_loses_a_part_when_written_down_is_caught() {
+    caught(&battery::<Summary<2>>(summary_cases), Check::ChunkedEqualsWhole);
+}
+
+#[test]
+fn a_block_counted_only_when_it_comes_first_is_caught() {
+    caught(&battery::<Summary<3>>(summary_cases), Check::ChunkedEqualsWhole);
 }
 
 #[derive(Debug)]

@@ -101,9 +101,11 @@ pub fn manual(op: &OpEntry) -> String {
     let schema = schema::of_op(op);
     let mut out = format!("{} ({})\n\n", op.name, op.domain);
     out.push_str(&prose(schema["description"].as_str().unwrap_or_default()));
-    out.push_str(if op.inputs.len() == 1 { "input\n" } else { "inputs\n" });
+    let free = op.free_inputs().is_some();
+    out.push_str(if op.inputs.len() == 1 && !free { "input\n" } else { "inputs\n" });
     for i in op.inputs {
-        out.push_str(&format!("  {}: {}\n{}", i.name, kind(i.kind), indented(i.doc)));
+        let name = if free { "one or more, named as you like" } else { i.name };
+        out.push_str(&format!("  {name}: {}\n{}", kind(i.kind), indented(i.doc)));
     }
     let required: Vec<&str> =
         schema["required"].as_array().map(|r| r.iter().filter_map(Json::as_str).collect()).unwrap_or_default();

@@ -7,6 +7,7 @@
 
 mod big;
 mod moments;
+mod runs;
 
 pub use moments::{mean, ratio, variance};
 

@@ -70,6 +70,7 @@ pub struct Lowered {
 #[derive(Debug, Default)]
 pub struct Lowering {
     nodes: Vec<Lowered>,
+    names: Vec<String>,
 }
 
 impl Lowering {
@@ -93,6 +94,16 @@ impl Lowering {
             })
             .collect();
         (g, ports)
+    }
+
+    /// Says what the workflow calls the inputs, in their order.
+    pub fn name_inputs(&mut self, names: impl IntoIterator<Item = String>) {
+        self.names = names.into_iter().collect();
+    }
+
+    /// What the workflow calls the inputs of an op that leaves that to it.
+    pub fn input_names(&self) -> &[String] {
+        &self.names
     }
 
     /// The nodes, inputs first, each after what it consumes.

@@ -36,7 +36,7 @@ pub struct OpEntry {
     pub name: &'static str,
     /// The folder it lives in: `intensity`, `filter`, …
     pub domain: &'static str,
-    /// The inputs in order.
+    /// The inputs in order; one named [`ANY_NAME`] stands for any number of them.
     pub inputs: &'static [InputSpec],
     /// True when it makes a table and not an array.
     pub makes_table: bool,
@@ -50,6 +50,19 @@ pub struct OpEntry {
     pub example: &'static str,
     /// Inputs and parameters that the contract battery runs.
     pub cases: fn() -> Vec<crate::contract::Case>,
+}
+
+/// The name of the one input in [`OpEntry::inputs`] of an op that takes one or more, named by the workflow.
+pub const ANY_NAME: &str = "*";
+
+impl OpEntry {
+    /// What may be connected to an op whose inputs the workflow names; `None` where the op names them.
+    pub fn free_inputs(&self) -> Option<&'static InputSpec> {
+        match self.inputs {
+            [one] if one.name == ANY_NAME => Some(one),
+            _ => None,
+        }
+    }
 }
 
 inventory::collect!(OpEntry);

@@ -5,6 +5,8 @@
 pub enum ColumnData {
     /// Unsigned integers.
     UInt64(Vec<u64>),
+    /// Signed integers.
+    Int64(Vec<i64>),
     /// Floats; NaN where there is no value.
     Float64(Vec<f64>),
 }
@@ -14,6 +16,7 @@ impl ColumnData {
     pub fn len(&self) -> usize {
         match self {
             ColumnData::UInt64(v) => v.len(),
+            ColumnData::Int64(v) => v.len(),
             ColumnData::Float64(v) => v.len(),
         }
     }

@@ -1,8 +1,8 @@
 //! `minimum`: the least of the neighbours.
 
+use super::footprint::Footprint;
 use super::params::Size;
 use super::ranked::{Ranked, Which};
-use super::window::Footprint;
 use ops_core::contract::{Array, Case, Content, Expected, Input};
 use ops_core::{Boundary, DType, InputKind, InputSpec, Lowering, Op, OpError, Port, register_op};
 use schemars::JsonSchema;

@@ -111,7 +111,7 @@ impl Layout {
     }
 
     /// Distances of all elements that count from the first of the window.
-    fn all(&self, members: Option<&[bool]>) -> Vec<usize> {
+    pub(super) fn all(&self, members: Option<&[bool]>) -> Vec<usize> {
         let rows = self.columns.iter().flat_map(|c| (0..self.width).map(move |x| c + x * self.inner));
         rows.enumerate().filter(|(i, _)| members.is_none_or(|m| m[*i])).map(|(_, o)| o).collect()
     }

@@ -1,9 +1,9 @@
 //! The map of `median`, `percentile`, `minimum` and `maximum`.
 
-use super::extreme::{self, Pass};
+use super::footprint::Footprint;
 use super::params::Size;
-use super::rank;
-use super::window::{Footprint, Window};
+use super::window::Window;
+use super::{extremes, rank};
 use ops_core::contract::{Array, Expected};
 use ops_core::{
     ArrayMeta, Block, Boundary, Lowering, Map, MapCall, Need, Needs, OpError, Port, Ports, Region, with_dtype,
@@ -66,9 +66,9 @@ impl Ranked {
         }
         let item = |a: &Array| -> Vec<u8> {
             let (mut extents, mut members) = (vec![1; a.meta.rank()], None);
-            if let Some((shape, values)) = self.footprint.as_ref().and_then(Footprint::parts) {
+            if let Some(Ok((shape, values))) = self.footprint.as_ref().map(|f| f.elements(&a.meta)) {
                 a.meta.axes.spatial().iter().zip(shape).for_each(|(&axis, n)| extents[axis] = n);
-                members = Some(values);
+                members = values;
             } else if let Some(Ok(box_)) = self.size.as_ref().map(|s| s.extents(&a.meta)) {
                 extents = box_;
             }
@@ -76,7 +76,7 @@ impl Ranked {
             with_dtype!(a.meta.dtype, T => {
                 let data = a.block.as_slice::<T>();
                 let found = windows.into_iter().map(|w| {
-                    let counts = |i: usize| members.as_ref().is_none_or(|m| m[i] == 1);
+                    let counts = |i: usize| members.as_ref().is_none_or(|m| m[i]);
                     let inside = w.into_iter().enumerate().filter(|(i, _)| counts(*i));
                     let mut v: Vec<T> = inside.map(|(_, at)| at.map_or(T::default(), |i| data[i])).collect();
                     v.sort_by_key(|x| ops_core::Element::order_key(*x));
@@ -87,14 +87,6 @@ impl Ranked {
         };
         Expected::Bytes(inputs[0].iter().map(item).collect())
     }
-}
-
-/// Passes of extremes over an output block, and the elements behind them; nothing for other ranks and windows.
-fn passes(window: &Window, which: Which, last: usize, out: &Region) -> Option<(Vec<Pass>, usize)> {
-    let extreme = matches!(which, Which::Least | Which::Greatest) && window.members.is_none();
-    let shape = out.shape();
-    let pass = |a: usize| Pass { extent: shape[a], taps: window.extents[a] };
-    extreme.then(|| ((0..=last).map(pass).collect(), shape[last + 1..].iter().product()))
 }
 
 impl Map for Ranked {
@@ -113,15 +105,11 @@ impl Map for Ranked {
         let meta = call.ports.meta(0);
         let (window, src) = (self.window(meta)?, call.blocks[0]);
         let last = meta.axes.spatial().last().copied().unwrap_or(0);
-        let Some((passes, inner)) = passes(&window, self.which, last, out.region()) else {
-            rank::filter(&window, last, self.which.among(window.count()), src, out, call.pool);
-            return Ok(());
-        };
-        with_dtype!(src.dtype(), T => if self.which == Which::Greatest {
-            extreme::filter::<T, true>(&passes, inner, src.as_slice(), out.as_mut_slice(), call.pool);
-        } else {
-            extreme::filter::<T, false>(&passes, inner, src.as_slice(), out.as_mut_slice(), call.pool);
-        });
+        match self.which {
+            Which::Least => extremes::filter::<false>(&window, last, src, out, call.pool),
+            Which::Greatest => extremes::filter::<true>(&window, last, src, out, call.pool),
+            _ => rank::filter(&window, last, self.which.among(window.count()), src, out, call.pool),
+        }
         Ok(())
     }
 
@@ -129,14 +117,16 @@ impl Map for Ranked {
         let meta = ports.meta(0);
         let Ok(window) = self.window(meta) else { return 0 };
         let last = meta.axes.spatial().last().copied().unwrap_or(0);
-        match passes(&window, self.which, last, out) {
-            Some((passes, inner)) => extreme::scratch_bytes(&passes, inner, meta.dtype.size()),
-            None => rank::scratch_bytes(&window, last, self.which.among(window.count()), meta.dtype, out),
+        match self.which {
+            Which::Least | Which::Greatest => extremes::scratch_bytes(&window, last, meta.dtype, out),
+            _ => rank::scratch_bytes(&window, last, self.which.among(window.count()), meta.dtype, out),
         }
     }
 
     fn nanos_per_element(&self) -> f32 {
-        let widest = self.size.as_ref().map_or(3, Size::widest) as f32;
+        let widest =
+            self.size.as_ref().map_or_else(|| self.footprint.as_ref().map_or(3, Footprint::widest), Size::widest)
+                as f32;
         match self.which {
             Which::Least | Which::Greatest => 0.3 + 0.05 * widest,
             _ => (0.3 * widest * widest).min(50.0),

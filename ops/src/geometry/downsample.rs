@@ -4,6 +4,7 @@ use super::folds::{Greatest, Least, Mean, MeanOfFew, MeanOfMany, folded};
 use super::modes;
 use super::per_axis::PerAxis;
 use super::windows::Windows;
+use crate::filter::key::Keyed;
 use ops_core::contract::{Array, Case, Content, Expected, Input};
 use ops_core::{
     ArrayMeta, Block, DType, Element, Index, InputKind, InputSpec, Lowering, Map, MapCall, Need, Op, OpError, Port,
@@ -122,16 +123,10 @@ impl Map for Downsample {
     fn apply(&self, call: &MapCall<'_>, out: &mut Block) -> Result<(), OpError> {
         let (src, meta) = (call.blocks[0], call.ports.meta(0));
         let windows = self.windows(meta, out.region());
-        let largest = windows.largest();
-        let bits = 8 * meta.dtype.size();
         with_dtype!(meta.dtype, T => {
             let (src, dst) = (src.as_slice::<T>(), out.as_mut_slice::<T>());
             match self.method {
-                // Sums of integers are exact whichever is made.
-                Method::Mean if meta.dtype.is_float() => folded::<T, Mean>(&windows, src, dst),
-                Method::Mean if bits <= 16 && largest <= 1 << 15 => folded::<T, MeanOfFew>(&windows, src, dst),
-                Method::Mean if bits == 32 && largest <= 1 << 20 => folded::<T, Mean>(&windows, src, dst),
-                Method::Mean => folded::<T, MeanOfMany>(&windows, src, dst),
+                Method::Mean => means(&windows, src, dst),
                 Method::Max => folded::<T, Greatest>(&windows, src, dst),
                 Method::Min => folded::<T, Least>(&windows, src, dst),
                 Method::Nearest => windows.firsts(src, dst),
@@ -156,6 +151,20 @@ impl Map for Downsample {
             Method::Mode => 2.0 * window,
             _ => 0.2 + 0.1 * window,
         }
+    }
+}
+
+/// The mean of each window. Sums of integers are exact whichever is made.
+fn means<T: Keyed>(windows: &Windows, src: &[T], dst: &mut [T]) {
+    let largest = windows.largest();
+    if const { T::DTYPE.is_float() } {
+        folded::<T, Mean>(windows, src, dst);
+    } else if const { size_of::<T>() <= 2 } && largest <= 1 << 15 {
+        folded::<T, MeanOfFew>(windows, src, dst);
+    } else if const { size_of::<T>() == 4 } && largest <= 1 << 20 {
+        folded::<T, Mean>(windows, src, dst);
+    } else {
+        folded::<T, MeanOfMany>(windows, src, dst);
     }
 }
 

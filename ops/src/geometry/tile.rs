@@ -107,7 +107,7 @@ impl Map for Tile {
 }
 
 /// Copies a block to where it lies once moved by `by`, row by row.
-fn paste_moved(out: &mut Block, src: &Block, by: &[i64]) {
+pub(super) fn paste_moved(out: &mut Block, src: &Block, by: &[i64]) {
     let (size, to) = (src.dtype().size(), out.region().clone());
     let (from, rank) = (src.region(), src.region().rank());
     if from.is_empty() || rank == 0 {

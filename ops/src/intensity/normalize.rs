@@ -4,7 +4,7 @@ use crate::elementwise::{Store, unary};
 use crate::extrema::{Extrema, numbers, refuse_mask};
 use crate::linear::Linear;
 use crate::moments::{Deviation, Mean};
-use crate::select::percentiles;
+use crate::select::quantiles;
 use ops_core::contract::{Array, Case, Content, Expected, Input};
 use ops_core::warning::NO_CONTRAST;
 use ops_core::{
@@ -85,7 +85,7 @@ impl Op for Normalize {
                     let found = format!("[{}, {}]", p[0], p[1]);
                     return Err(OpError::param("percentiles", "two ascending numbers from 0 to 100", found));
                 }
-                (percentiles(g, a, p, self.over)?, Stretch::Ends { range, clip: self.clip })
+                (quantiles(g, a, &p.map(|p| p / 100.0), self.over)?, Stretch::Ends { range, clip: self.clip })
             }
             (_, Some(_)) => {
                 return Err(OpError::param("percentiles", "only with `method: percentile`", "another method"));

@@ -31,9 +31,9 @@ pub(crate) struct Seen {
 /// The joined components of an array.
 #[derive(Debug)]
 pub(crate) struct Joined {
-    parts: Placed,
+    pub(super) parts: Placed,
     /// The number of each component of each part, one part after the other.
-    numbers: Vec<u32>,
+    pub(super) numbers: Vec<u32>,
 }
 
 /// The largest number an unsigned dtype holds.
@@ -59,7 +59,50 @@ impl Join {
     }
 }
 
+impl Join {
+    /// Accounts for one block; finishing takes `more` bytes for each component, and a bit.
+    pub(super) fn see(&self, call: &ReduceCall<'_>, seen: &mut Seen, more: u64) -> Result<(), OpError> {
+        if call.region.is_empty() {
+            return Ok(());
+        }
+        let block = call.blocks[0];
+        let part = with_dtype!(block.dtype(), T => self.find::<T>(call, block))?;
+        let bytes = part.bytes() + part.count() as u64 * more + part.count().div_ceil(8) as u64;
+        seen.take([part], bytes);
+        Ok(())
+    }
+}
+
+/// Bytes of the parts of an array of this metadata, when a run and its component take `each`; see
+/// [`Reduce::state_bytes`] of [`Join`].
+pub(super) fn state_bytes(meta: &ops_core::ArrayMeta, each: u64) -> u64 {
+    let len = meta.shape.last().copied().unwrap_or(0);
+    let (rows, pieces) = (meta.volume().checked_div(len).unwrap_or(0), len.div_ceil(128));
+    let (words, runs) = (len.div_ceil(64) + pieces, len.div_ceil(2) + pieces);
+    SLACK.saturating_add(rows.saturating_mul(8 * words + each * runs + 16 * pieces))
+}
+
 impl Seen {
+    /// No block yet; the state may hold so many bytes.
+    pub(super) fn within(limit: u64) -> Seen {
+        Seen { parts: Vec::new(), bytes: 0, limit }
+    }
+
+    /// The parts by their place.
+    pub(super) fn placed(self, shape: &[u64]) -> Result<Placed, OpError> {
+        if self.overflows() {
+            let (found, limit) = (self.bytes, self.limit);
+            let m = format!("expected runs and components of at most {limit} bytes, found {found} in small blocks");
+            return Err(OpError::Data(format!("{m}: use larger blocks")));
+        }
+        Placed::new(shape, self.parts)
+    }
+
+    /// Adds the blocks that others have seen.
+    pub(super) fn join(&mut self, other: Seen) {
+        self.take(other.parts, other.bytes);
+    }
+
     /// Adds parts and the bytes that they and finishing them take.
     fn take(&mut self, parts: impl IntoIterator<Item = Part>, bytes: u64) {
         self.bytes = self.bytes.saturating_add(bytes);
@@ -79,35 +122,21 @@ impl Reduce for Join {
     type Partial = Seen;
 
     fn start(&self, ports: &Ports) -> Seen {
-        Seen { parts: Vec::new(), bytes: 0, limit: self.state_bytes(ports) }
+        Seen::within(self.state_bytes(ports))
     }
 
     fn add(&self, call: &ReduceCall<'_>, seen: &mut Seen) -> Result<(), OpError> {
-        if call.region.is_empty() {
-            return Ok(());
-        }
-        let block = call.blocks[0];
-        let part = with_dtype!(block.dtype(), T => self.find::<T>(call, block))?;
         // What finishing takes for each component: its number, a bit, and for keys a second copy and their order.
-        let more = if self.keyed(call.ports) { 16 } else { 4 };
-        let bytes = part.bytes() + part.count() as u64 * more + part.count().div_ceil(8) as u64;
-        seen.take([part], bytes);
-        Ok(())
+        self.see(call, seen, if self.keyed(call.ports) { 16 } else { 4 })
     }
 
     fn merge(&self, into: &mut Seen, other: Seen) {
-        into.take(other.parts, other.bytes);
+        into.join(other);
     }
 
     fn finish(&self, seen: Seen, call: &FinishCall<'_>) -> Result<Value, OpError> {
         let ports = call.ports;
-        if seen.overflows() {
-            let (found, limit) = (seen.bytes, seen.limit);
-            let m = format!("expected runs and components of at most {limit} bytes, found {found} in small blocks");
-            return Err(OpError::Data(format!("{m}: use larger blocks")));
-        }
-        let shape = &ports.meta(0).shape;
-        let mut parts = Placed::new(shape, seen.parts)?;
+        let mut parts = seen.placed(&ports.meta(0).shape)?;
         let mut numbers = parts.forest(self.connectivity as usize)?;
         let count = if self.keyed(ports) { by_key(&mut parts, &mut numbers) } else { by_row(&parts, &mut numbers) };
         let most = largest(self.dtype);
@@ -122,12 +151,7 @@ impl Reduce for Join {
     /// are numbered by blocks. Rows of blocks of 128 voxels and more stay below that; shorter ones of a large array may
     /// not, and are refused.
     fn state_bytes(&self, ports: &Ports) -> u64 {
-        let meta = ports.meta(0);
-        let len = meta.shape.last().copied().unwrap_or(0);
-        let (rows, pieces) = (meta.volume().checked_div(len).unwrap_or(0), len.div_ceil(128));
-        let (words, runs) = (len.div_ceil(64) + pieces, len.div_ceil(2) + pieces);
-        let each = if self.keyed(ports) { 4 + 8 + 17 } else { 4 + 5 };
-        SLACK.saturating_add(rows.saturating_mul(8 * words + each * runs + 16 * pieces))
+        state_bytes(ports.meta(0), if self.keyed(ports) { 4 + 8 + 17 } else { 4 + 5 })
     }
 
     fn partial_bytes(&self, ports: &Ports, block: &Region) -> u64 {

@@ -159,6 +159,38 @@ impl Part {
         self.started[row]..self.started[row + 1]
     }
 
+    /// The components of a row's runs.
+    pub(crate) fn components(&self, row: usize) -> &[u32] {
+        &self.component[self.first[row] as usize..self.first[row + 1] as usize]
+    }
+
+    /// Calls `f` with the component and the length of every run.
+    pub(crate) fn each_run(&self, mut f: impl FnMut(u32, u64)) {
+        let mut run = self.component.iter();
+        for row in self.words.chunks_exact(self.width.max(1)) {
+            let (mut carry, mut began) = (0, None);
+            for (k, &word) in row.iter().enumerate() {
+                let mut edges = word ^ ((word << 1) | carry);
+                carry = word >> 63;
+                while edges != 0 {
+                    let at = 64 * k as u64 + u64::from(edges.trailing_zeros());
+                    edges &= edges - 1;
+                    began = match began {
+                        None => Some(at),
+                        Some(from) => {
+                            run.next().into_iter().for_each(|&c| f(c, at - from));
+                            None
+                        }
+                    };
+                }
+            }
+            // Beyond a row there is no bit: one that lasts to its end fills its last word.
+            if let Some(from) = began {
+                run.next().into_iter().for_each(|&c| f(c, 64 * row.len() as u64 - from));
+            }
+        }
+    }
+
     /// The component of a run.
     pub(crate) fn component(&self, run: u32) -> u32 {
         self.component[run as usize]

@@ -79,6 +79,11 @@ impl Placed {
         all
     }
 
+    /// Calls `f(part, components before it)` for every part.
+    pub(crate) fn each(&self, f: impl FnMut((&Part, &u32))) {
+        self.parts.iter().zip(&self.bases).for_each(f);
+    }
+
     /// Calls `f(part, components before it)` for the parts that share a voxel with a region.
     pub(crate) fn touching(&self, region: &Region, mut f: impl FnMut(&Part, u32)) {
         let (mut lo, mut hi) = (Index::new(), Index::new());

@@ -189,7 +189,8 @@ def write():
     Path(__file__).with_suffix(".json").write_text(json.dumps(cases, separators=(",", ":")) + "\n")
 
 
-if sys.argv[1:] == ["--serve"]:
-    serve()
-else:
-    write()
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--serve"]:
+        serve()
+    else:
+        write()

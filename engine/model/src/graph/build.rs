@@ -4,7 +4,7 @@ use super::{Graph, Input, InputId, Kind, Node, NodeId, Output};
 use crate::catalog::{Catalog, Items, SourceError, SourceProblem};
 use crate::diag::{Diagnostic, Report, Span};
 use crate::formats;
-use crate::spec::workflow::{Format, InputDecl, OnError, OutputDecl, Spanned, StepDecl, Workflow};
+use crate::spec::workflow::{Format, InputDecl, OnError, OutputDecl, Spanned, StepDecl, StepInput, Workflow};
 use ops_core::lower::Kind as LoweredKind;
 use ops_core::{ArrayMeta, Lowering, OpError, Port, PortMeta, registry};
 use smallvec::SmallVec;
@@ -166,10 +166,15 @@ impl Builder<'_> {
     pub(super) fn lower(&mut self, step: &StepDecl) -> Option<NodeId> {
         let entry = registry::find(&step.op)?;
         let op = (entry.parse)(step.with.value.clone()).ok()?;
-        // Inputs in the order of the op, not of the file.
+        // Inputs in the order of the op, not of the file; where the workflow names them, in that of the file.
         let mut from: Vec<(NodeId, Span)> = Vec::new();
-        for (i, spec) in entry.inputs.iter().enumerate() {
-            let given = step.inputs.iter().find(|s| s.port.as_ref().map_or(i == 0, |p| p.as_str() == spec.name))?;
+        let called = |s: &StepInput| s.port.as_ref().map_or_else(|| "input".to_owned(), |p| p.value.clone());
+        let names: Vec<String> = match entry.free_inputs() {
+            Some(_) => step.inputs.iter().map(called).collect(),
+            None => entry.inputs.iter().map(|s| s.name.to_owned()).collect(),
+        };
+        for (i, name) in names.iter().enumerate() {
+            let given = step.inputs.iter().find(|s| s.port.as_ref().map_or(i == 0, |p| p.as_str() == name))?;
             from.push((self.made(&given.from)?, given.from.span));
         }
         let families: Vec<InputId> = from.iter().filter_map(|(n, _)| self.graph.node(*n).family).collect();
@@ -199,6 +204,7 @@ impl Builder<'_> {
             })
             .collect();
         let (mut lowering, ports) = Lowering::new(&metas);
+        lowering.name_inputs(names);
         let result = match op.lower(&mut lowering, &ports) {
             Ok(port) => port,
             Err(e) => {

@@ -193,7 +193,7 @@ pub struct StepFile {
     pub repeat: Option<RepeatFile>,
     /// The input or step it works on, where it takes one: a name, or `step.Output` of a used workflow.
     pub input: Option<String>,
-    /// The inputs or steps it works on, by the names the op gives them.
+    /// The inputs or steps it works on, by the names the op gives them, or that you give them where it leaves that to you.
     pub inputs: Option<BTreeMap<String, String>>,
     /// Parameters of the op, or of the used workflow.
     pub with: Option<Map<String, Json>>,

@@ -7,7 +7,7 @@ use super::schema;
 use super::tree::{Kind, Node};
 use super::workflow::{Spanned, SpannedJson, StepDecl};
 use crate::diag::{Diagnostic, Span};
-use ops_core::{InputKind, OpEntry, registry};
+use ops_core::{InputKind, InputSpec, OpEntry, registry};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a step connects: `input: a`, or `inputs: {port: a}`.
@@ -60,6 +60,9 @@ impl Loader<'_> {
     }
 
     fn connections(&mut self, entry: &OpEntry, op: &Spanned<String>, connected: &Connected) -> Option<Vec<Connection>> {
+        if entry.free_inputs().is_some() {
+            return self.free_connections(entry, op, connected);
+        }
         let ports: Vec<&str> = entry.inputs.iter().map(|i| i.name).collect();
         let example = match ports.as_slice() {
             [] => "remove `input:`".to_owned(),
@@ -115,6 +118,33 @@ impl Loader<'_> {
         }
     }
 
+    /// The connections of an op whose inputs the workflow names.
+    fn free_connections(
+        &mut self,
+        entry: &OpEntry,
+        op: &Spanned<String>,
+        connected: &Connected,
+    ) -> Option<Vec<Connection>> {
+        let given = match connected {
+            Connected::One(from) => return Some(vec![(None, from.clone())]),
+            Connected::Named(given) if !given.is_empty() => given,
+            Connected::Named(_) | Connected::None => {
+                let message = format!("op `{}`: expected one or more inputs, found none", entry.name);
+                let d = Diagnostic::new("E0502", op.span, message);
+                self.report.push(d.help("write `inputs: {a: NAME, b: NAME}` with names of your choice"));
+                return None;
+            }
+        };
+        let wrong: Vec<_> = given.iter().filter(|(port, _)| !is_word(&port.value)).collect();
+        for (port, _) in &wrong {
+            let message = format!("op `{}`: `{}` can't be the name of an input", entry.name, port.value);
+            let d = Diagnostic::new("E0502", port.span, message);
+            self.report
+                .push(d.help("such a name starts with a letter or `_` and goes on with letters, digits and `_`"));
+        }
+        wrong.is_empty().then(|| given.iter().map(|(port, from)| (Some(port.clone()), from.clone())).collect())
+    }
+
     fn parameters(
         &mut self,
         entry: &OpEntry,
@@ -164,6 +194,13 @@ impl Loader<'_> {
     }
 }
 
+/// True for what can be the name of a value in an expression.
+fn is_word(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    bytes.next().is_some_and(|b| b == b'_' || b.is_ascii_alphabetic())
+        && bytes.all(|b| b == b'_' || b.is_ascii_alphanumeric())
+}
+
 /// Refuses a table where an op takes an array, and the reverse, as far as the ops alone tell.
 pub(super) fn tables(l: &mut Loader<'_>, steps: &[StepDecl]) {
     let made: BTreeMap<&str, bool> =
@@ -171,9 +208,14 @@ pub(super) fn tables(l: &mut Loader<'_>, steps: &[StepDecl]) {
     let known: BTreeSet<&str> = steps.iter().map(|s| s.name.value.as_str()).collect();
     for step in steps {
         // With an input that is unknown, ports and inputs no longer pair up.
-        let entry = registry::find(&step.op.value).filter(|e| e.inputs.len() == step.inputs.len());
+        let entry = registry::find(&step.op.value);
+        let entry = entry.filter(|e| e.free_inputs().is_some() || e.inputs.len() == step.inputs.len());
         let Some(entry) = entry else { continue };
-        for (spec, input) in entry.inputs.iter().zip(&step.inputs) {
+        let specs: Vec<&InputSpec> = match entry.free_inputs() {
+            Some(spec) => vec![spec; step.inputs.len()],
+            None => entry.inputs.iter().collect(),
+        };
+        for (spec, input) in specs.into_iter().zip(&step.inputs) {
             let from = input.from.value.as_str();
             let table = match made.get(from) {
                 Some(table) => *table,

@@ -82,6 +82,7 @@ fn tables(a: &Table, b: &Table) -> Result<(), String> {
         let same = x.name == y.name
             && match (&x.data, &y.data) {
                 (ColumnData::UInt64(p), ColumnData::UInt64(q)) => p == q,
+                (ColumnData::Int64(p), ColumnData::Int64(q)) => p == q,
                 (ColumnData::Float64(p), ColumnData::Float64(q)) => p.iter().zip(q).all(|(p, q)| same_f64(*p, *q)),
                 _ => false,
             };

@@ -111,6 +111,7 @@ fn lower(op: &dyn Op, inputs: &[Held]) -> Result<(Lowering, usize), OpError> {
         })
         .collect();
     let (mut g, ports) = Lowering::new(&metas);
+    g.name_inputs(('a'..='z').take(ports.len()).map(String::from));
     let result = match op.lower(&mut g, &ports)? {
         Port::Array(a) => a.0,
         Port::Value(v) => v.0,

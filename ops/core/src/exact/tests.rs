@@ -45,6 +45,23 @@ fn what_is_not_finite_shows_whatever_the_order() {
 }
 
 #[test]
+fn a_run_of_which_bits_would_be_lost_is_added_value_by_value() {
+    let far = [1e9, 1e-30, -1e9, 5e-324, 1e300, -1e300];
+    let mut s = ExactSum::default();
+    s.add_all(&far);
+    assert_eq!(s.round(), sum(&far).round());
+    s.add_all(&[f64::INFINITY]);
+    assert_eq!(s.round(), f64::INFINITY);
+    let mut s = ExactSum::default();
+    // Their squares differ by more than two integers hold.
+    let far = [1e9, 1e-9, 3e-200];
+    s.add_squares(&far);
+    assert_eq!(variance(3, &sum(&far), &s).to_bits(), variance(3, &sum(&far), &squares(&far)).to_bits());
+    s.add_all(&[-0.0; 3]);
+    assert_eq!(sum(&[-0.0]).round().to_bits(), 0);
+}
+
+#[test]
 fn squares_of_the_smallest_are_kept() {
     let s = squares(&[2f64.powi(-600); 4]);
     assert_eq!(s.round(), 0.0);
@@ -120,6 +137,30 @@ proptest! {
         prop_assert_eq!(b.round().to_bits(), whole2.round().to_bits());
         prop_assert_eq!(mean(n, &a).to_bits(), mean(n, &whole).to_bits());
         prop_assert_eq!(variance(n, &a, &b).to_bits(), variance(n, &whole, &whole2).to_bits());
+    }
+
+    #[test]
+    fn runs_are_added_as_their_values_are(
+        v in proptest::collection::vec(any_float(), 0..60),
+        near in proptest::collection::vec(-1000.0..1000.0f64, 0..1500),
+        small in proptest::collection::vec(-1000.0..1000.0f32, 0..60),
+        whole in proptest::collection::vec(any::<i32>(), 0..60),
+    ) {
+        let small: Vec<f64> = small.into_iter().map(f64::from).collect();
+        let whole: Vec<f64> = whole.into_iter().map(f64::from).collect();
+        for v in [&v, &near, &small, &whole] {
+            let (mut all, mut all_squares) = (ExactSum::default(), ExactSum::default());
+            all.add_all(v);
+            all_squares.add_squares(v);
+            prop_assert_eq!(all.round().to_bits(), sum(v).round().to_bits());
+            // Not only rounded: nothing is left when the same is taken away.
+            v.iter().for_each(|&x| all.add(-x));
+            prop_assert_eq!(all.round().to_bits(), 0);
+            let n = v.len() as u64;
+            let (a, b) = (variance(n, &sum(v), &all_squares), variance(n, &sum(v), &squares(v)));
+            prop_assert_eq!(a.to_bits(), b.to_bits());
+            prop_assert_eq!(all_squares.round().to_bits(), squares(v).round().to_bits());
+        }
     }
 
     #[test]

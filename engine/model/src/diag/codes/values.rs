@@ -105,7 +105,7 @@ pub(super) const CODES: &[Code] = &[
     code(
         "E0502",
         "inputs of an op",
-        "Each input of the op is connected once: with `input:` where it has one, by name with `inputs:` where it has several.",
+        "Each input of the op is connected once: with `input:` where it has one, by name with `inputs:` where it has several. Where the op leaves the names to you, as `expression` does, there is at least one, named by a letter or `_` and then letters, digits and `_`.",
         "sum: {op: arithmetic, input: a}",
         "sum: {op: arithmetic, inputs: {a: a, b: b}}",
     ),

@@ -22,7 +22,7 @@ const ROW_GROUP: usize = 1 << 20;
 /// Writes a table; gives the bytes of the file.
 ///
 /// CSV has a header line, floats in the shortest form that reads back as the same value, and nothing for NaN. Parquet
-/// has required columns of `UINT_64` and `DOUBLE`, uncompressed, a million rows to a group.
+/// has required columns of `UINT_64`, `INT_64` and `DOUBLE`, uncompressed, a million rows to a group.
 ///
 /// # Errors
 /// When the format is none for tables, or storage says no.
@@ -58,6 +58,7 @@ fn csv(file: &File, table: &Table) -> std::io::Result<()> {
             text.clear();
             match &column.data {
                 ColumnData::UInt64(v) => push(&mut text, v[row]),
+                ColumnData::Int64(v) => push(&mut text, v[row]),
                 ColumnData::Float64(v) if v[row].is_nan() => {}
                 ColumnData::Float64(v) => float(&mut text, v[row]),
             }
@@ -89,6 +90,8 @@ fn parquet(file: &File, table: &Table) -> std::io::Result<()> {
         let builder = match &c.data {
             ColumnData::UInt64(_) => Type::primitive_type_builder(&c.name, Physical::INT64)
                 .with_logical_type(Some(LogicalType::integer(64, false))),
+            ColumnData::Int64(_) => Type::primitive_type_builder(&c.name, Physical::INT64)
+                .with_logical_type(Some(LogicalType::integer(64, true))),
             ColumnData::Float64(_) => Type::primitive_type_builder(&c.name, Physical::DOUBLE),
         };
         fields.push(Arc::new(builder.with_repetition(Repetition::REQUIRED).build().map_err(wrong)?));
@@ -111,6 +114,9 @@ fn parquet(file: &File, table: &Table) -> std::io::Result<()> {
                 ColumnData::UInt64(v) => {
                     let v: Vec<i64> = v[first..end].iter().map(|v| *v as i64).collect();
                     column.typed::<Int64Type>().write_batch(&v, None, None).map_err(wrong)?;
+                }
+                ColumnData::Int64(v) => {
+                    column.typed::<Int64Type>().write_batch(&v[first..end], None, None).map_err(wrong)?;
                 }
                 ColumnData::Float64(v) => {
                     column.typed::<DoubleType>().write_batch(&v[first..end], None, None).map_err(wrong)?;
