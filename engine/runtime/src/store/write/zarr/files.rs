@@ -8,7 +8,10 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// How many directories are remembered to be there; asking again costs a system call.
+const KNOWN: usize = 1024;
 
 /// The directory.
 pub(in crate::store::write) struct Directory {
@@ -46,13 +49,19 @@ impl Directory {
         })
     }
 
+    fn made(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn try_put(&self, path: &Path, partial: &Path, value: &[u8]) -> std::io::Result<()> {
         let parent = path.parent().unwrap_or(&self.root);
-        let known =
-            |made: &Mutex<BTreeSet<PathBuf>>| made.lock().unwrap_or_else(PoisonError::into_inner).contains(parent);
-        if !known(&self.made) {
+        if !self.made().contains(parent) {
             make(parent, self.sync)?;
-            self.made.lock().unwrap_or_else(PoisonError::into_inner).insert(parent.into());
+            let mut made = self.made();
+            if made.len() >= KNOWN {
+                made.clear();
+            }
+            made.insert(parent.into());
         }
         let mut file = File::create(partial)?;
         file.write_all(value)?;
