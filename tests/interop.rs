@@ -104,6 +104,103 @@ fn arrays_are_the_same_to_independent_readers() {
     assert_eq!(compared, files.len());
 }
 
+/// Noise of every dtype, with empty corners, in shards, by every codec, in both versions.
+#[test]
+fn shards_codecs_and_versions_are_the_same_to_independent_readers() {
+    let dir = support::temp();
+    let mut text = String::from("version: 1\nname: stores\ninputs:\n");
+    text.push_str("  noise: {generate: {shape: [301, 410], dtype: float64, pattern: noise, seed: 7}}\n");
+    text.push_str(
+        "steps:\n  wide: {op: rescale, input: noise, with: {from: [0, 1], to: [-2000, 250]}}\n  \
+         scaled: {op: clip, input: wide, with: {min: 0}}\n",
+    );
+    let mut outputs = String::from("outputs:\n");
+    let mut count = 0;
+    for dtype in DType::ALL {
+        writeln!(text, "  as-{dtype}: {{op: cast, input: scaled, with: {{dtype: {dtype}}}}}").unwrap();
+        writeln!(outputs, "  {dtype}-plain: {{from: as-{dtype}, format: tiff}}").unwrap();
+        for codec in ["blosc-lz4", "zstd", "gzip", "none"] {
+            let sharded = "chunks: [16, 40], shards: [96, 120]";
+            for (kind, more) in [("shards", sharded), ("old", "chunks: [64, 50], version: 2")] {
+                let output = format!("{{from: as-{dtype}, format: zarr, codec: {codec}, {more}}}");
+                writeln!(outputs, "  {dtype}-{codec}-{kind}: {output}").unwrap();
+                count += 1;
+            }
+        }
+    }
+    let path = dir.path().join("stores.yaml");
+    support::write(&path, &(text + &outputs));
+    let run = Run::ok(&path, &[]);
+    let Some(found) = found(&run.results("")) else { return };
+    let files = found.as_object().unwrap();
+    let mut compared = 0;
+    for (name, array) in files.iter().filter(|(name, _)| name.ends_with(".zarr")) {
+        let dtype = name.split('-').next().unwrap();
+        let want = own(&run.results(&format!("{dtype}-plain.tiff")));
+        match dtype {
+            "bool" => assert_eq!(plain(array), plain(&own(&run.results(name))), "{name}"),
+            _ => assert_eq!(plain(array), want, "{name}"),
+        }
+        assert_eq!(array["axes"], json!(["y", "x"]), "{name}");
+        let (chunks, shards) = match name.contains("shards") {
+            true => (json!([16, 40]), json!([96, 120])),
+            false => (json!([64, 50]), Json::Null),
+        };
+        assert_eq!((&array["chunks"], &array["shards"]), (&chunks, &shards), "{name}");
+        compared += 1;
+    }
+    assert_eq!(compared, count);
+}
+
+#[test]
+fn images_of_several_levels_are_valid_and_the_same_to_independent_readers() {
+    let dir = support::temp();
+    let path = dir.path().join("images.yaml");
+    let text = "version: 1
+inputs:
+  noise: {generate: {shape: [3, 150, 190], axes: cyx, dtype: uint16, pattern: noise, seed: 3}}
+  volume: {generate: {shape: [2, 9, 80, 70], axes: tzyx, dtype: uint8, pattern: noise, seed: 4}}
+steps:
+  image: {op: invert, input: noise}
+  objects: {op: invert, input: volume}
+outputs:
+  New: {from: image, format: ome-zarr, chunks: [1, 32, 32], shards: [1, 64, 64], pyramid: {levels: 3}}
+  Old: {from: image, format: ome-zarr, version: 0.4, chunks: [1, 32, 32], pyramid: {levels: 3, method: nearest}}
+  Deep: {from: objects, format: ome-zarr, chunks: [1, 4, 32, 32], pyramid: {axes: zyx, method: max}}
+  Objects: {from: objects, format: ome-zarr, labels: true, chunks: [1, 4, 32, 32], pyramid: {levels: 2}}
+  ObjectsOld: {from: objects, format: ome-zarr, version: 0.4, labels: true, chunks: [1, 4, 32, 32], pyramid: {levels: 2}}
+";
+    support::write(&path, text);
+    let run = Run::ok(&path, &[]);
+    let Some(found) = found(&run.results("")) else { return };
+    let labels = |name: &str| found[format!("{name}.ome.zarr")]["labels"][name].clone();
+    let image = |name: &str| found[format!("{name}.ome.zarr")].clone();
+    let all = [
+        ("New", image("New"), "", 3, "Image"),
+        ("Old", image("Old"), "", 3, "Image"),
+        ("Deep", image("Deep"), "", 3, "Image"),
+        ("Objects", labels("Objects"), "labels/Objects/", 2, "ImageLabel"),
+        ("ObjectsOld", labels("ObjectsOld"), "labels/ObjectsOld/", 2, "ImageLabel"),
+    ];
+    for (name, found, prefix, levels, model) in &all {
+        assert_eq!(found["model"], *model, "{name}");
+        assert_eq!(found["levels"].as_array().unwrap().len(), *levels, "{name}");
+        for (n, level) in found["levels"].as_array().unwrap().iter().enumerate() {
+            let ours = own(&run.results(&format!("{name}.ome.zarr")).join(format!("{prefix}{n}")));
+            assert_eq!(plain(level), ours, "{name} {n}");
+        }
+    }
+    let level = |name: &str, n: usize| image(name)["levels"][n].clone();
+    assert_eq!(image("New")["axes"], json!([["c", "channel", null], ["y", "space", null], ["x", "space", null]]));
+    assert_eq!(
+        (&level("New", 2)["scale"], &level("New", 2)["translation"]),
+        (&json!([1.0, 4.0, 4.0]), &json!([0.0, 1.5, 1.5]))
+    );
+    assert_eq!((&level("Old", 2)["scale"], &level("Old", 2)["translation"]), (&json!([1.0, 4.0, 4.0]), &Json::Null));
+    assert_eq!(level("Deep", 1)["translation"], json!([0.0, 0.5, 0.5, 0.5]));
+    assert_eq!(level("Deep", 1)["shape"], json!([2, 5, 40, 35]));
+}
+
 #[test]
 fn tables_are_the_same_to_independent_readers() {
     let csv = "  Table: {from: table, format: csv}\n";

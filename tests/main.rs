@@ -15,6 +15,7 @@ mod memory;
 mod oracles;
 mod overhead;
 mod plans;
+mod pyramid;
 mod random;
 mod receiver;
 mod resume;

@@ -29,7 +29,7 @@ fn measure(workflow: &Path, args: &[&str]) -> (String, Option<String>) {
 #[test]
 fn the_projection_bounds_what_is_measured_and_not_by_much() {
     let mut wrong = Vec::new();
-    for name in ["bcss.yaml", "astronaut.yaml"] {
+    for name in ["bcss.yaml", "astronaut.yaml", "pyramid.yaml", "rechunk.yaml"] {
         for block in ["64", "256", "512", "100000"] {
             for threads in ["1", "2"] {
                 let args = ["--block", block, "--threads", threads, "--memory", "4GiB"];
@@ -37,6 +37,32 @@ fn the_projection_bounds_what_is_measured_and_not_by_much() {
                 println!("{figures}");
                 wrong.extend(found);
             }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What writing takes is part of the projection: chunks, shards, compressors, and levels that are read again.
+#[test]
+fn shards_and_pyramids_are_written_within_the_projection() {
+    let dir = support::temp();
+    let path = dir.path().join("stores.yaml");
+    let mut wrong = Vec::new();
+    for more in [
+        "format: zarr, chunks: [256, 256], shards: [1024, 1024], codec: zstd",
+        "format: zarr, chunks: [1000, 1000], codec: none",
+        "format: zarr, chunks: [512, 512], codec: gzip",
+        "format: ome-zarr, chunks: [256, 256], shards: [512, 1024], pyramid: {levels: 5}",
+    ] {
+        let input = "{generate: {shape: [5000, 5000], dtype: uint16, pattern: noise}}";
+        let steps = "  image: {op: invert, input: noise}\n";
+        let text =
+            format!("version: 1\ninputs:\n  noise: {input}\nsteps:\n{steps}outputs:\n  Out: {{from: image, {more}}}\n");
+        support::write(&path, &text);
+        for threads in ["1", "2", "4"] {
+            let (figures, found) = measure(&path, &["--threads", threads, "--memory", "4GiB"]);
+            println!("{more}: {figures}");
+            wrong.extend(found.map(|f| format!("{more}: {f}")));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -81,14 +81,15 @@ pub fn check(expect: &ExpectFile, written: &[Written]) -> (u64, Vec<Mismatch>) {
 
 /// The files of an output by stem; the one file of an output that is not a family goes by the output's name.
 fn files(output: &Written) -> BTreeMap<String, PathBuf> {
-    let single = Format::ALL.iter().any(|f| output.path.extension().is_some_and(|e| e == f.name()));
+    let single = Format::ALL.iter().any(|f| output.path.to_string_lossy().ends_with(&format!(".{}", f.extension())));
     if single {
         return BTreeMap::from([(output.name.clone(), output.path.clone())]);
     }
-    let stem = |p: &Path| p.file_stem().map(|s| s.to_string_lossy().into_owned());
+    let format = Format::ALL.into_iter().find(|f| f.name() == output.format);
+    let end = format!(".{}", format.map_or("", Format::extension));
+    let stem = |p: &Path| p.file_name()?.to_str()?.strip_suffix(&end).map(str::to_owned);
     let entries = std::fs::read_dir(&output.path).into_iter().flatten().flatten().map(|e| e.path());
-    let ours = entries.filter(|p| p.extension().is_some_and(|e| *e == *output.format));
-    ours.filter_map(|p| Some((stem(&p)?, p))).collect()
+    entries.filter_map(|p| Some((stem(&p)?, p))).collect()
 }
 
 /// True when a key of `expect` names the file of that stem: `*`, the stem, or the number behind the output's name.

@@ -24,7 +24,8 @@ pub struct Targets {
 pub fn claim(plan: &Plan, sources: &Sources, overwrite: bool, ours: &dyn Fn(&Path) -> bool) -> Result<Targets, u8> {
     let mut report = Report::default();
     let outputs = Outputs::new(plan, Path::new(""));
-    let declared = plan.graph.outputs.iter().enumerate().filter_map(|(o, out)| Some((o, out.decl.to.as_ref()?.span)));
+    let firsts = plan.graph.outputs.iter().enumerate().filter(|(_, out)| out.is_first());
+    let declared = firsts.filter_map(|(o, out)| Some((o, out.decl.to.as_ref()?.span)));
     let declared: Vec<(usize, Span)> = declared.collect();
     let mut targets = Targets::default();
     let there = |report: &mut Report| {
@@ -62,8 +63,9 @@ fn report_existing(
     if family.is_some() && !outputs.place(plan, o).exists() {
         return;
     }
-    let paths = (0..plan.graph.items(family)).map(|item| outputs.path(plan, o, item));
-    let mut there = paths.filter(|p| p.exists() && !ours(p));
+    let items = 0..plan.graph.items(family);
+    let other = |item: &u64| outputs.store(plan, o, *item).exists() && !ours(&outputs.path(plan, o, *item));
+    let mut there = items.filter(other).map(|item| outputs.store(plan, o, item));
     let Some(first) = there.next() else { return };
     let (name, more) = (&out.decl.name.value, there.count());
     let others = if more > 0 { format!(", and {more} more of output `{name}`") } else { String::new() };

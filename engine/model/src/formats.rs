@@ -35,6 +35,7 @@ pub fn can_hold(format: Format, meta: &ArrayMeta) -> Result<(), FormatProblem> {
     match format {
         Format::Png => png(meta),
         Format::Tiff => tiff(meta),
+        Format::OmeZarr => ome(meta),
         _ => Ok(()),
     }
 }
@@ -102,6 +103,22 @@ fn tiff(meta: &ArrayMeta) -> Result<(), FormatProblem> {
     Ok(())
 }
 
+fn ome(meta: &ArrayMeta) -> Result<(), FormatProblem> {
+    let rank = |a: Axis| "tczyx".find(a.name());
+    let ordered = meta.axes.iter().map(rank).is_sorted();
+    if ordered && meta.axes.position(Axis::Y).is_some() && meta.axes.position(Axis::X).is_some() {
+        return Ok(());
+    }
+    let mut sorted: Vec<char> = meta.axes.iter().map(|a| a.name()).collect();
+    sorted.sort_by_key(|c| "tczyx".find(*c));
+    let sorted: String = sorted.into_iter().collect();
+    let what = format!("ome-zarr holds axes in the order `tczyx`, y and x among them, this is `{}`", meta.axes);
+    match ordered {
+        true => problem(what, "use `format: zarr`"),
+        false => problem(what, &format!("transpose it first: `{{op: transpose, with: {{axes: {sorted}}}}}`")),
+    }
+}
+
 /// Chunk extents of a Zarr output that does not say: about a megabyte of 8 to 16-bit elements, never more than the
 /// array. They depend on nothing but the array, so that the same workflow writes the same store.
 pub fn default_chunks(meta: &ArrayMeta) -> Vec<u64> {
@@ -164,7 +181,7 @@ pub fn write_bytes(format: Format, meta: &ArrayMeta, block_extent: &[u64]) -> u6
             let lists = pages.saturating_mul(rows.div_ceil(band)).saturating_mul(64);
             row.saturating_mul(held + encoding).saturating_add(lists).saturating_add(256 << 10)
         }
-        Format::Zarr => 64 << 10,
+        Format::Zarr | Format::OmeZarr => 64 << 10,
         Format::Csv | Format::Parquet => 0,
     }
 }

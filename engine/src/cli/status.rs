@@ -125,7 +125,9 @@ fn outputs(plan: &Plan, journal: &Journal, places: &Outputs) -> Vec<Progress> {
             for &id in plan.groups[at].stages_of(class) {
                 for &root in &plan.stage(id).roots {
                     for o in (0..plan.graph.outputs.len()).filter(|o| leaves(plan, root, *o)) {
-                        let name = plan.graph.outputs[o].decl.name.value.clone();
+                        let out = &plan.graph.outputs[o];
+                        // The levels of an image are told apart.
+                        let name = out.part.as_ref().map_or_else(|| out.decl.name.value.clone(), |_| out.label());
                         let progress = all.entry(o).or_insert_with(|| Progress { name, ..Progress::default() });
                         look(plan, &resume, places, (id, root, o), (item, class), progress);
                     }

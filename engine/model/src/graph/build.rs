@@ -67,6 +67,11 @@ impl Builder<'_> {
         self.report.push(d);
     }
 
+    /// No graph comes of it; why was reported.
+    pub(super) fn give_up(&mut self) {
+        self.failed = true;
+    }
+
     fn input(&mut self, decl: &InputDecl, catalog: &dyn Catalog) {
         let (items, problems) = catalog.items(decl);
         let skip = decl.on_error == OnError::Skip && !items.is_empty();
@@ -158,7 +163,7 @@ impl Builder<'_> {
         *self.names.get(&from.value)?
     }
 
-    fn lower(&mut self, step: &StepDecl) -> Option<NodeId> {
+    pub(super) fn lower(&mut self, step: &StepDecl) -> Option<NodeId> {
         let entry = registry::find(&step.op)?;
         let op = (entry.parse)(step.with.value.clone()).ok()?;
         // Inputs in the order of the op, not of the file; where the workflow names them, in that of the file.
@@ -325,7 +330,7 @@ impl Builder<'_> {
         let span = decl.format.as_ref().map_or(decl.from.span, |f| f.span);
         if n.is_reduce() != format.is_table() {
             let (is, takes) =
-                if n.is_reduce() { ("a table", "csv or parquet") } else { ("an array", "png, tiff or zarr") };
+                if n.is_reduce() { ("a table", "csv or parquet") } else { ("an array", "png, tiff, zarr or ome-zarr") };
             let d = Diagnostic::new(
                 "E0702",
                 span,
@@ -350,7 +355,10 @@ impl Builder<'_> {
         if !self.fits(decl, format, &n.metas[..n.metas.len().min(1)]) {
             return;
         }
-        self.graph.outputs.push(Output { decl: decl.clone(), format, node });
+        match format {
+            Format::OmeZarr => self.image(decl, node, span),
+            _ => self.graph.outputs.push(Output { decl: decl.clone(), format, node, part: None }),
+        }
     }
 
     /// Checks that chunks and shards have an extent for each axis, and belong to what is written at all.

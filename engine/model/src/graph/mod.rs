@@ -5,11 +5,13 @@
 
 pub mod build;
 mod condition;
+mod place;
 pub mod print;
+mod pyramid;
 
-use crate::catalog::{Items, SourceMeta};
+use crate::catalog::{AxisScale, Items, SourceMeta};
 use crate::formats::{default_chunks, writing_bytes};
-use crate::spec::workflow::{Format, InputDecl, OutputDecl, ZarrCodec, ZarrVersion};
+use crate::spec::workflow::{Format, InputDecl, OutputDecl, PyramidMethod, ZarrCodec, ZarrVersion};
 use ops_core::op::DynReduce;
 use ops_core::{ArrayMeta, Map, PortMeta, Ports, Scope};
 use smallvec::SmallVec;
@@ -101,9 +103,49 @@ pub struct Output {
     pub format: Format,
     /// The node that is written.
     pub node: NodeId,
+    /// Which array of an image it is; `None` for an output that is one array or table.
+    pub part: Option<Part>,
+}
+
+/// One array of an image of several.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// Number of its level, 0 for the full one.
+    pub level: usize,
+    /// The image.
+    pub image: Arc<Image>,
+}
+
+/// An image of several levels, which are outputs one after the other.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Image {
+    /// What it is called.
+    pub name: String,
+    /// Axes of its arrays.
+    pub axes: ops_core::Axes,
+    /// True where its elements are numbers of objects.
+    pub labels: bool,
+    /// Path of each level's array inside the group.
+    pub paths: Vec<String>,
+    /// What an element of a level is made from.
+    pub method: PyramidMethod,
+    /// Where the elements lie: by class, by level, by axis.
+    pub scales: Vec<Vec<Vec<AxisScale>>>,
 }
 
 impl Output {
+    /// What it is called where several arrays are one output: its name, with the path of the array.
+    pub fn label(&self) -> String {
+        let name = &self.decl.name.value;
+        let path = |p: &Part| p.image.paths.get(p.level).map(|path| format!("/{path}"));
+        format!("{name}.{}{}", self.format.extension(), self.part.as_ref().and_then(path).unwrap_or_default())
+    }
+
+    /// True for an output of its own, or the first array of one.
+    pub fn is_first(&self) -> bool {
+        self.part.as_ref().is_none_or(|p| p.level == 0)
+    }
+
     /// Chunk extents of its Zarr array.
     pub fn chunks(&self, meta: &ArrayMeta) -> Vec<u64> {
         self.decl.chunks.as_ref().map_or_else(|| default_chunks(meta), |c| c.value.clone())
@@ -112,7 +154,7 @@ impl Output {
     /// Extents of what only one task may write of its Zarr array: a shard, or a chunk. `None` for other formats.
     pub fn unit(&self, meta: &ArrayMeta) -> Option<Vec<u64>> {
         let shards = self.decl.shards.as_ref().map(|s| s.value.clone());
-        (self.format == Format::Zarr).then(|| shards.unwrap_or_else(|| self.chunks(meta)))
+        self.format.is_zarr().then(|| shards.unwrap_or_else(|| self.chunks(meta)))
     }
 
     /// Version of the format of its Zarr array.
@@ -120,9 +162,20 @@ impl Output {
         self.decl.version.as_ref().map_or_else(ZarrVersion::default, |v| v.value)
     }
 
+    /// Bytes that reading a block of it again takes besides the block: a chunk encoded, between two codecs and decoded, and
+    /// indices of shards.
+    pub fn reading_bytes(&self, meta: &ArrayMeta) -> u64 {
+        let bytes = |extent: &[u64]| extent.iter().fold(meta.dtype.size() as u64, |n, e| n.saturating_mul(*e));
+        let chunks = self.chunks(meta);
+        let index = self
+            .unit(meta)
+            .map_or(0, |u| u.iter().zip(&chunks).fold(48u64, |n, (u, c)| n.saturating_mul(u.div_ceil(*c))));
+        bytes(&chunks).saturating_mul(4).saturating_add(index).saturating_add((1 << 20) + (64 << 10))
+    }
+
     /// Bytes that a task holds while it writes a block of it.
     pub fn writing_bytes(&self, meta: &ArrayMeta) -> u64 {
-        if self.format != Format::Zarr {
+        if !self.format.is_zarr() {
             return 0;
         }
         let shard = self.decl.shards.as_ref().map(|s| s.value.as_slice());

@@ -31,7 +31,7 @@ pub fn dot(g: &Graph) -> String {
         }
     }
     for (i, o) in g.outputs.iter().enumerate() {
-        let _ = writeln!(s, "  o{i} [shape=note, label=\"{}.{}\"];", o.decl.name.value, o.format.name());
+        let _ = writeln!(s, "  o{i} [shape=note, label=\"{}\"];", o.label());
         let _ = writeln!(s, "  n{} -> o{i};", o.node.0);
     }
     s.push_str("}\n");
@@ -53,7 +53,7 @@ pub fn mermaid(g: &Graph) -> String {
         }
     }
     for (i, o) in g.outputs.iter().enumerate() {
-        let _ = writeln!(s, "  o{i}[/\"{}.{}\"/]", o.decl.name.value, o.format.name());
+        let _ = writeln!(s, "  o{i}[/\"{}\"/]", o.label());
         let _ = writeln!(s, "  n{} --> o{i}", o.node.0);
     }
     s

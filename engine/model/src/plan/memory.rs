@@ -220,10 +220,14 @@ pub(super) fn kept_bytes(plan: &Plan, n: NodeId, class: usize) -> u64 {
     bytes.saturating_add(bytes / 16).saturating_add(KEPT_ARRAY).saturating_add(blocks.saturating_mul(KEPT_BLOCK))
 }
 
-/// What decoding a source takes besides the block it fills.
+/// What decoding a source, or an array read from where it was written, takes besides the block it fills.
 fn source_bytes(plan: &Plan, n: NodeId, class: usize) -> u64 {
     match plan.graph.node(n).kind {
         Kind::Source(input) => plan.graph.source(input, class).read_bytes,
+        _ if plan.stored.contains_key(&n) => {
+            let (out, meta) = (&plan.graph.outputs[plan.stored[&n]], plan.graph.node(n).meta(class));
+            out.reading_bytes(meta)
+        }
         _ => 0,
     }
 }

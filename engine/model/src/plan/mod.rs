@@ -20,6 +20,7 @@ pub mod rules;
 use crate::graph::{Graph, InputId, Kind, NodeId};
 use ops_core::{Axis, Grid, Region};
 use smallvec::SmallVec;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// What the planner may choose within; never changes a byte of the results.
@@ -173,6 +174,8 @@ pub struct Plan {
     pub groups: Vec<Group>,
     /// Stages by number.
     pub stages: Vec<Stage>,
+    /// Arrays that later stages read from the store of the output, by its number, once that is complete.
+    pub stored: BTreeMap<NodeId, usize>,
     /// What passes hand on to later ones.
     pub handed_on: Vec<HandedOn>,
     /// What was chosen and why.

@@ -4,7 +4,7 @@
 //! Names of steps, inputs and outputs are mapping keys. Any scalar, list or mapping value below `inputs`, `steps`,
 //! `outputs` and `run` may also be a `${params.name}` reference; it is replaced before these types are read.
 
-use super::workflow::{Channels, Format, Naming, OnError, Pattern, ZarrCodec};
+use super::workflow::{Channels, Format, Naming, OnError, Pattern, PyramidMethod, ZarrCodec};
 use ops_core::DType;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -316,8 +316,12 @@ pub struct OutputFile {
     pub shards: Option<Vec<u64>>,
     /// How the chunks of a Zarr output are compressed; `blosc-lz4` when left out.
     pub codec: Option<ZarrCodec>,
-    /// Version of the Zarr format; 3 when left out.
+    /// Version of the format: 2 or 3 of Zarr, 0.4 or 0.5 of OME-Zarr; the later when left out.
     pub version: Option<FormatVersion>,
+    /// Levels of an OME-Zarr output; the full one alone when left out.
+    pub pyramid: Option<PyramidFile>,
+    /// True where the elements of an OME-Zarr output are numbers of objects: it becomes a label image.
+    pub labels: Option<bool>,
     /// File name of each item: the `stem` of its input file, or its `index`.
     #[serde(default)]
     pub naming: Naming,
@@ -333,8 +337,40 @@ impl JsonSchema for FormatVersion {
     }
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
-            "description": "Version of the Zarr format; 3 when left out.",
-            "enum": [2, 3],
+            "description": "Version of the format: 2 or 3 of Zarr, 0.4 or 0.5 of OME-Zarr; the later when left out.",
+            "enum": [2, 3, 0.4, 0.5],
+        })
+    }
+}
+
+/// Levels of an OME-Zarr output, each half as large as the one before it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PyramidFile {
+    /// How many, the full one among them; `auto`, or left out, until one chunk reaches across a level.
+    pub levels: Option<Levels>,
+    /// What an element of a level is made from; `mean` when left out, `mode` for labels.
+    pub method: Option<PyramidMethod>,
+    /// Axes that are halved, such as `zyx`; y and x when left out.
+    #[schemars(regex(pattern = "^[tczyx]{1,5}$"))]
+    pub axes: Option<String>,
+}
+
+/// A number of levels, or `auto`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Levels(pub Json);
+
+impl JsonSchema for Levels {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Levels".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "How many levels, the full one among them; `auto`, or left out, until one chunk reaches across a level.",
+            "type": ["integer", "string"],
+            "minimum": 1,
+            "maximum": 32,
+            "pattern": "^auto$",
         })
     }
 }

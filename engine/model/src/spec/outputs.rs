@@ -2,12 +2,12 @@
 
 use super::Loader;
 use super::expand::Expansion;
-use super::file::{FormatVersion, OutputFile, TestFile};
+use super::file::{FormatVersion, OutputFile, PyramidFile, TestFile};
 use super::names::{list, nearest, place};
 use super::resolve::Ref;
 use super::tree::{Entry, Node, escape};
 use super::unit::Unit;
-use super::workflow::{Format, OutputDecl, Spanned, StepDecl, TestDecl, ZarrVersion};
+use super::workflow::{Format, OutputDecl, Pyramid, Spanned, StepDecl, TestDecl, ZarrVersion};
 use crate::diag::{Diagnostic, Span};
 use ops_core::registry;
 use std::collections::BTreeMap;
@@ -60,6 +60,8 @@ pub(super) fn outputs(e: &mut Expansion<'_, '_>, unit: &Unit, scope: usize) -> V
             chunks: file.chunks.map(|c| Spanned::new(c, spanned("chunks"))),
             shards: file.shards.map(|s| Spanned::new(s, spanned("shards"))),
             codec: file.codec.map(|c| Spanned::new(c, spanned("codec"))),
+            pyramid: file.pyramid.map(|p| Spanned::new(pyramid(p), spanned("pyramid"))),
+            labels: file.labels.unwrap_or(false),
             naming: file.naming,
         });
     }
@@ -69,16 +71,33 @@ pub(super) fn outputs(e: &mut Expansion<'_, '_>, unit: &Unit, scope: usize) -> V
 /// Checks how an output is to be stored: keys of its format only, shards that are whole multiples of chunks.
 fn stored(l: &mut Loader<'_>, file: &OutputFile, node: &Node) {
     let span = |key: &str| node.get(key).map_or(node.span, |n| n.span);
-    if let Some(format) = file.format.filter(|f| *f != Format::Zarr) {
-        for key in ["chunks", "shards", "codec", "version"].into_iter().filter(|k| node.get(k).is_some()) {
-            let message = format!("`{key}` belongs to Zarr outputs, found format `{}`", format.name());
+    let (given, format) = (|key: &str| node.get(key).is_some(), file.format.unwrap_or(Format::Zarr));
+    let keys = [
+        ("Zarr", "zarr", &["chunks", "shards", "codec", "version"][..], format.is_zarr()),
+        ("OME-Zarr", "ome-zarr", &["pyramid", "labels"][..], format == Format::OmeZarr),
+    ];
+    for (of, name, keys, fits) in keys {
+        for key in keys.iter().copied().filter(|k| !fits && given(k)) {
+            let message = format!("`{key}` belongs to {of} outputs, found format `{}`", format.name());
             let d = Diagnostic::new("E0705", span(key), message);
-            l.report.push(d.help("remove it, or write `format: zarr`"));
+            l.report.push(d.help(format!("remove it, or write `format: {name}`")));
+        }
+    }
+    if let Some(version) = file.version.as_ref().and_then(|v| v.0.as_f64()).filter(|_| format.is_zarr()) {
+        let known = if format == Format::Zarr { [2.0, 3.0] } else { [0.4, 0.5] };
+        if !known.contains(&version) {
+            let (name, [old, new]) = (format.name(), known);
+            let message = format!("expected version {old} or {new} of `{name}`, found {version}");
+            l.report.push(Diagnostic::new("E0705", span("version"), message).help(format!("write `version: {new}`")));
         }
     }
     let Some(shards) = &file.shards else { return };
     if file.version.as_ref().is_some_and(|v| version(v) == ZarrVersion::V2) {
-        let d = Diagnostic::new("E0708", span("shards"), "shards belong to Zarr v3, found `version: 2`");
+        let d = Diagnostic::new(
+            "E0708",
+            span("shards"),
+            "shards belong to Zarr v3 and OME-Zarr 0.5, found an older version",
+        );
         l.report.push(d.help("remove `shards`, or leave `version` out"));
     }
     let Some(chunks) = &file.chunks else {
@@ -99,9 +118,21 @@ fn stored(l: &mut Loader<'_>, file: &OutputFile, node: &Node) {
     }
 }
 
-/// The version of the Zarr format that a checked file asks for.
+/// The version of the Zarr format that a checked file asks for: OME-Zarr 0.4 stands on version 2.
 fn version(file: &FormatVersion) -> ZarrVersion {
-    if file.0.as_f64() == Some(2.0) { ZarrVersion::V2 } else { ZarrVersion::V3 }
+    match file.0.as_f64() {
+        Some(v) if v == 2.0 || v == 0.4 => ZarrVersion::V2,
+        _ => ZarrVersion::V3,
+    }
+}
+
+/// The levels that a checked file asks for.
+fn pyramid(file: PyramidFile) -> Pyramid {
+    Pyramid {
+        levels: file.levels.and_then(|l| l.0.as_u64()),
+        method: file.method,
+        axes: file.axes.map(|axes| axes.chars().filter_map(ops_core::Axis::parse).collect()),
+    }
 }
 
 /// Checks the name of an output: a path of plain names below `Results/` that no other output shares.
@@ -178,7 +209,7 @@ pub(super) fn formats(l: &mut Loader<'_>, outputs: &[OutputDecl], steps: &[StepD
             continue;
         }
         let (what, instead) =
-            if table { ("a table", "`csv` or `parquet`") } else { ("an array", "`zarr`, `tiff` or `png`") };
+            if table { ("a table", "`csv` or `parquet`") } else { ("an array", "`zarr`, `ome-zarr`, `tiff` or `png`") };
         let message = format!("`{}` makes {what}, which format `{}` can't hold", o.from.value, format.value.name());
         let right = if table { "csv" } else { "zarr" };
         let d = Diagnostic::new("E0701", format.span, message).help(format!("write {instead}"));

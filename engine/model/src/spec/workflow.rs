@@ -305,8 +305,11 @@ pub enum Format {
     Png,
     /// TIFF: any dtype, 2-D pages; BigTIFF where needed.
     Tiff,
-    /// Zarr v3: any dtype, any rank.
+    /// Zarr: any dtype, any rank.
     Zarr,
+    /// OME-Zarr: an image of several levels, axes `tczyx` in this order.
+    #[serde(rename = "ome-zarr")]
+    OmeZarr,
     /// Comma-separated values, for tables.
     Csv,
     /// Apache Parquet, for tables.
@@ -315,14 +318,29 @@ pub enum Format {
 
 impl Format {
     /// Every format.
-    pub const ALL: [Format; 5] = [Format::Png, Format::Tiff, Format::Zarr, Format::Csv, Format::Parquet];
+    pub const ALL: [Format; 6] =
+        [Format::Png, Format::Tiff, Format::Zarr, Format::OmeZarr, Format::Csv, Format::Parquet];
 
-    /// The name in workflows, which is also the file name extension.
+    /// The file name extension.
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Format::OmeZarr => "ome.zarr",
+            other => other.name(),
+        }
+    }
+
+    /// True for formats whose arrays are Zarr arrays.
+    pub const fn is_zarr(self) -> bool {
+        matches!(self, Format::Zarr | Format::OmeZarr)
+    }
+
+    /// The name in workflows.
     pub const fn name(self) -> &'static str {
         match self {
             Format::Png => "png",
             Format::Tiff => "tiff",
             Format::Zarr => "zarr",
+            Format::OmeZarr => "ome-zarr",
             Format::Csv => "csv",
             Format::Parquet => "parquet",
         }
@@ -361,6 +379,51 @@ pub enum ZarrVersion {
     V3,
 }
 
+/// What an element of a level of a pyramid is made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PyramidMethod {
+    /// The mean of the window.
+    Mean,
+    /// The first element of the window.
+    Nearest,
+    /// The most frequent element: for labels.
+    Mode,
+    /// The greatest element.
+    Max,
+    /// The least element.
+    Min,
+}
+
+impl PyramidMethod {
+    /// The name in workflows.
+    pub const fn name(self) -> &'static str {
+        match self {
+            PyramidMethod::Mean => "mean",
+            PyramidMethod::Nearest => "nearest",
+            PyramidMethod::Mode => "mode",
+            PyramidMethod::Max => "max",
+            PyramidMethod::Min => "min",
+        }
+    }
+}
+
+/// The levels of an OME-Zarr output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pyramid {
+    /// How many, the full one among them; `None` for as many as it takes until one chunk reaches across a level.
+    pub levels: Option<u64>,
+    /// What an element of a level is made from; `None` for the mean, or the mode of labels.
+    pub method: Option<PyramidMethod>,
+    /// The axes that are halved from level to level; `None` for y and x.
+    pub axes: Option<Vec<ops_core::Axis>>,
+}
+
+impl Pyramid {
+    /// The full level alone.
+    pub const NONE: Pyramid = Pyramid { levels: Some(1), method: None, axes: None };
+}
+
 /// One entry of `outputs:`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OutputDecl {
@@ -380,8 +443,12 @@ pub struct OutputDecl {
     pub shards: Option<Spanned<Vec<u64>>>,
     /// How the chunks of a Zarr output are compressed.
     pub codec: Option<Spanned<ZarrCodec>>,
-    /// Version of the format of a Zarr output.
+    /// Version of the Zarr format that the output's version stands on.
     pub version: Option<Spanned<ZarrVersion>>,
+    /// The levels of an OME-Zarr output; `None` for the full one alone.
+    pub pyramid: Option<Spanned<Pyramid>>,
+    /// True for an OME-Zarr output whose elements are numbers of objects.
+    pub labels: bool,
     /// File name of each item: `stem` (default) or `index`.
     pub naming: Naming,
 }

@@ -35,7 +35,7 @@ impl Driver<'_> {
                         }
                     }
                 }
-                Root::Write(o) if self.completed_before(data, root, o) => {}
+                Root::Write(o) if self.completed_before(data, root, o)? => {}
                 Root::Write(o) => {
                     let writer = data.outputs.get(&o).and_then(|w| lock(&w.writer).take());
                     let writer = match writer {
@@ -49,7 +49,9 @@ impl Driver<'_> {
                         task::store_failed(node, String::new(), e)
                     })?;
                     self.bytes_written.fetch_add(bytes, Ordering::Relaxed);
-                    self.cx.outputs.completed(o, bytes);
+                    let more = self.cx.outputs.completed(plan, o, task.item, bytes);
+                    let more = more.map_err(|e| task::store_failed(node, String::new(), e))?;
+                    self.bytes_written.fetch_add(more, Ordering::Relaxed);
                     if let Some((resume, r)) = self.cx.resume.as_ref().zip(data.roots.get(&root)) {
                         let (path, bytes) = self.cx.outputs.size(plan, o, task.item);
                         resume.complete(&r.keys, &path, bytes).map_err(|e| task::journal_failed(resume, node, &e))?;
@@ -67,10 +69,14 @@ impl Driver<'_> {
     }
 
     /// True for an output that an earlier run completed, which then counts as one of this run.
-    fn completed_before(&self, data: &ItemData, root: Root, o: usize) -> bool {
+    fn completed_before(&self, data: &ItemData, root: Root, o: usize) -> Result<bool, Failed> {
         let journaled = self.cx.resume.as_ref().zip(data.roots.get(&root));
         let bytes = journaled.filter(|(_, r)| r.state == State::Complete).and_then(|(s, r)| s.completed(&r.keys));
-        bytes.inspect(|b| self.cx.outputs.completed(o, *b)).is_some()
+        let Some(bytes) = bytes else { return Ok(false) };
+        let plan = self.cx.plan;
+        let failed = |e| task::store_failed(plan.graph.outputs[o].node, String::new(), e);
+        self.cx.outputs.completed(plan, o, data.item, bytes).map_err(failed)?;
+        Ok(true)
     }
 
     fn value(&self, op: &dyn DynReduce, n: NodeId, task: &Task, data: &ItemData) -> Result<Value, Failed> {

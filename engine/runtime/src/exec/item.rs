@@ -160,6 +160,8 @@ pub struct ItemData {
     pub backed: BTreeMap<NodeId, Root>,
     /// Arrays of which an earlier run left all blocks in the store of an output: they are read, not computed again.
     pub stored: BTreeMap<NodeId, Arc<dyn ArrayReader>>,
+    /// Readers of outputs that this run has completed and reads again, by number.
+    written: Mutex<BTreeMap<usize, Arc<dyn ArrayReader>>>,
 }
 
 impl ItemData {
@@ -185,6 +187,7 @@ impl ItemData {
             unneeded: BTreeSet::new(),
             backed: BTreeMap::new(),
             stored: BTreeMap::new(),
+            written: Mutex::default(),
         };
         for &id in group.stages_of(class) {
             let stage = plan.stage(id);
@@ -277,6 +280,25 @@ impl ItemData {
             }
         }
         Ok(())
+    }
+
+    /// A reader of an output that is complete.
+    ///
+    /// # Errors
+    /// When it can't be opened.
+    pub fn written(&self, plan: &Plan, outputs: &Outputs, o: usize) -> Result<Arc<dyn ArrayReader>, StoreError> {
+        let mut open = lock(&self.written);
+        if let Some(reader) = open.get(&o) {
+            return Ok(reader.clone());
+        }
+        let gone = || StoreError::Io {
+            path: outputs.path(plan, o, self.item),
+            message: "a level that was written is gone".into(),
+            kind: std::io::ErrorKind::NotFound,
+        };
+        let reader = outputs.reread(plan, o, self.item, self.class)?.ok_or_else(gone)?;
+        open.insert(o, reader.clone());
+        Ok(reader)
     }
 
     /// Gives up every output that is not complete: leaves it for a run that resumes, or drops it.

@@ -2,11 +2,12 @@
 
 use super::item::lock;
 use crate::store::read::{self, InputOptions};
-use crate::store::write::{self, WriteOptions};
+use crate::store::write::{self, Group, WriteOptions};
 use crate::store::{ArrayReader, ArrayWriter, StoreError};
 use engine_model::plan::Plan;
 use engine_model::spec::workflow::{Format, Naming};
 use ops_core::{Block, Pool, Region, Table};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -57,6 +58,8 @@ impl ArrayReader for Left {
 /// Every output of a run.
 pub struct Outputs {
     places: Vec<Place>,
+    /// The levels that are complete of images that are not, by first output and item.
+    images: Mutex<BTreeMap<(usize, u64), BTreeSet<usize>>>,
     /// Waits until what is written has reached the disk.
     sync: bool,
 }
@@ -86,7 +89,7 @@ impl Outputs {
             };
             Place { path, entries: AtomicU64::new(0), bytes: AtomicU64::new(0) }
         });
-        Outputs { places: places.collect(), sync: false }
+        Outputs { places: places.collect(), images: Mutex::default(), sync: false }
     }
 
     /// The same, which wait for the disk where `sync` says so.
@@ -97,8 +100,19 @@ impl Outputs {
     /// The file of one item of an output.
     pub fn path(&self, plan: &Plan, o: usize, item: u64) -> PathBuf {
         let out = &plan.graph.outputs[o];
-        let ext = out.format.name();
+        let store = self.store(plan, o, item);
+        match &out.part {
+            Some(part) => store.join(part.image.paths.get(part.level).map_or("", String::as_str)),
+            None => store,
+        }
+    }
+
+    /// The file or store of one item of an output, whose array may be one of several in it.
+    pub fn store(&self, plan: &Plan, o: usize, item: u64) -> PathBuf {
+        let out = &plan.graph.outputs[o];
+        let ext = out.format.extension();
         let base = &self.places[o].path;
+        let ends = |name: &std::ffi::OsStr| name.to_string_lossy().ends_with(&format!(".{ext}"));
         match plan.graph.node(out.node).family {
             Some(f) => {
                 let stem = match out.decl.naming {
@@ -108,7 +122,7 @@ impl Outputs {
                 base.join(format!("{stem}.{ext}"))
             }
             // A declared path may already end in the extension.
-            None if base.extension().is_some_and(|e| e == ext) => base.clone(),
+            None if base.file_name().is_some_and(ends) => base.clone(),
             None => {
                 let mut name = base.file_name().unwrap_or_default().to_os_string();
                 name.push(format!(".{ext}"));
@@ -121,7 +135,7 @@ impl Outputs {
     pub fn place(&self, plan: &Plan, o: usize) -> PathBuf {
         match plan.graph.node(plan.graph.outputs[o].node).family {
             Some(_) => self.places[o].path.clone(),
-            None => self.path(plan, o, 0),
+            None => self.store(plan, o, 0),
         }
     }
 
@@ -141,7 +155,8 @@ impl Outputs {
         let path = self.path(plan, o, item);
         make_parent(&path)?;
         let meta = plan.graph.node(out.node).meta(class);
-        let options = WriteOptions { resume, sync: self.sync, ..WriteOptions::of(out, meta) };
+        let group = out.part.as_ref().map(|_| self.store(plan, o, item));
+        let options = WriteOptions { resume, group, sync: self.sync, ..WriteOptions::of(out, meta) };
         write::create(out.format, &path, meta, &options).map(Arc::from)
     }
 
@@ -172,21 +187,45 @@ impl Outputs {
         let path = self.path(plan, o, item);
         make_parent(&path)?;
         let bytes = write::write_table(plan.graph.outputs[o].format, &path, table)?;
-        self.completed(o, bytes);
+        self.completed(plan, o, item, bytes)?;
         Ok(bytes)
     }
 
     /// The file (or store) of one item of an output, and the bytes it takes.
     pub fn size(&self, plan: &Plan, o: usize, item: u64) -> (PathBuf, u64) {
         let path = self.path(plan, o, item);
-        let bytes = bytes_of(&path);
+        let bytes = write::location(&path).map_or(0, |p| bytes_of(&p));
         (path, bytes)
     }
 
-    /// One more file of an output is complete.
-    pub fn completed(&self, o: usize, bytes: u64) {
-        self.places[o].entries.fetch_add(1, Ordering::Relaxed);
+    /// One more file of an output is complete; gives what completing the image it belongs to wrote, if it was its last.
+    ///
+    /// # Errors
+    /// When storage says no.
+    pub fn completed(&self, plan: &Plan, o: usize, item: u64, bytes: u64) -> Result<u64, StoreError> {
         self.places[o].bytes.fetch_add(bytes, Ordering::Relaxed);
+        let out = &plan.graph.outputs[o];
+        let Some(part) = &out.part else {
+            self.places[o].entries.fetch_add(1, Ordering::Relaxed);
+            return Ok(0);
+        };
+        let first = o - part.level;
+        let mut images = lock(&self.images);
+        let done = images.entry((first, item)).or_default();
+        done.insert(part.level);
+        if done.len() < part.image.paths.len() {
+            return Ok(0);
+        }
+        images.remove(&(first, item));
+        drop(images);
+        let class = plan.graph.class_of(plan.graph.node(out.node).family, item);
+        let documents = write::documents(&part.image, class, out.version());
+        let path = self.store(plan, o, item);
+        let group = Group { path: &path, documents: &documents, arrays: &part.image.paths, sync: self.sync };
+        let more = group.complete()?;
+        self.places[first].entries.fetch_add(1, Ordering::Relaxed);
+        self.places[first].bytes.fetch_add(more, Ordering::Relaxed);
+        Ok(more)
     }
 
     /// Bytes reached storage before an output was complete.
@@ -196,13 +235,17 @@ impl Outputs {
 
     /// What was written.
     pub fn written(&self, plan: &Plan) -> Vec<Written> {
-        let each = plan.graph.outputs.iter().enumerate();
+        let count = |i: usize, of: fn(&Place) -> &AtomicU64| {
+            let parts = plan.graph.outputs[i].part.as_ref().map_or(1, |p| p.image.paths.len());
+            self.places[i..i + parts].iter().map(|p| of(p).load(Ordering::Relaxed)).sum()
+        };
+        let each = plan.graph.outputs.iter().enumerate().filter(|(_, o)| o.is_first());
         each.map(|(i, o)| Written {
             name: o.decl.name.value.clone(),
             format: o.format.name().to_owned(),
             path: self.place(plan, i),
-            entries: self.places[i].entries.load(Ordering::Relaxed),
-            bytes: self.places[i].bytes.load(Ordering::Relaxed),
+            entries: count(i, |p| &p.entries),
+            bytes: count(i, |p| &p.bytes),
         })
         .collect()
     }

@@ -236,9 +236,18 @@ fn short(digest: &blake3::Hasher) -> Key {
 fn form(plan: &Plan, o: usize, class: usize) -> String {
     let out = &plan.graph.outputs[o];
     match out.format {
-        Format::Zarr => {
+        Format::Zarr | Format::OmeZarr => {
             let meta = plan.graph.node(out.node).meta(class);
-            format!("zarr {}", WriteOptions::of(out, meta).form())
+            let form = format!("zarr {}", WriteOptions::of(out, meta).form());
+            // The arrays of an image are replaced together.
+            match &out.part {
+                Some(part) => {
+                    let (image, level) = (&part.image, part.level);
+                    let scales = image.scales.get(class);
+                    format!("{form} {level} of {:?} {:?} {} {scales:?}", image.paths, image.method, image.labels)
+                }
+                None => form,
+            }
         }
         other => other.name().to_owned(),
     }

@@ -214,7 +214,8 @@ impl Evaluation<'_> {
 
     fn piece(&mut self, i: usize) -> Result<(), Failed> {
         let node = self.pieces[i].node;
-        let kept = self.pieces[i].read && self.stage.reads.contains(&node);
+        let in_memory = self.data.kept.contains_key(&node) || !self.cx.plan.stored.contains_key(&node);
+        let kept = self.pieces[i].read && self.stage.reads.contains(&node) && in_memory;
         let made = if kept {
             Made::Shared(self.kept(i)?)
         } else if self.pieces[i].read {
@@ -266,6 +267,13 @@ impl Evaluation<'_> {
         let p = &self.pieces[i];
         if let Some(reader) = self.data.stored.get(&p.node) {
             let read = reader.read(&p.region, self.cx.pool);
+            let (block, bytes) = read.map_err(|e| store_failed(p.node, p.region.to_string(), e))?;
+            self.done.bytes_read += bytes;
+            return Ok(block);
+        }
+        if let Some(&o) = self.cx.plan.stored.get(&p.node) {
+            let reader = self.data.written(self.cx.plan, self.cx.outputs, o);
+            let read = reader.and_then(|r| r.read(&p.region, self.cx.pool));
             let (block, bytes) = read.map_err(|e| store_failed(p.node, p.region.to_string(), e))?;
             self.done.bytes_read += bytes;
             return Ok(block);

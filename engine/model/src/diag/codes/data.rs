@@ -48,7 +48,7 @@ pub(super) const CODES: &[Code] = &[
     code(
         "E0701",
         "format can't hold the result",
-        "Arrays are written as `zarr`, `tiff` or `png`, tables as `csv` or `parquet`. PNG holds 8 and 16 bits, grey, RGB or RGBA; TIFF holds any dtype in 2-D pages; Zarr holds everything.",
+        "Arrays are written as `zarr`, `ome-zarr`, `tiff` or `png`, tables as `csv` or `parquet`. PNG holds 8 and 16 bits, grey, RGB or RGBA; TIFF holds any dtype in 2-D pages; Zarr holds everything; OME-Zarr two to five axes in the order `tczyx`, y and x among them.",
         "Table: {from: smooth, format: csv}",
         "Smooth: {from: smooth, format: zarr}",
     ),
@@ -76,7 +76,7 @@ pub(super) const CODES: &[Code] = &[
     code(
         "E0705",
         "key of another format",
-        "Only Zarr outputs have `chunks`, `shards`, a `codec` and a `version`.",
+        "Only Zarr and OME-Zarr outputs have `chunks`, `shards`, a `codec` and a `version` (2 or 3, 0.4 or 0.5); only OME-Zarr ones have a `pyramid` and `labels`.",
         "Mask: {from: mask, format: png, chunks: [64, 64]}",
         "Mask: {from: mask, format: zarr, chunks: [64, 64]}",
     ),
@@ -100,6 +100,13 @@ pub(super) const CODES: &[Code] = &[
         "`chunks` and `shards` have one extent for each axis of the array. A shard is one file that holds whole chunks, so its extents are whole multiples of theirs; Zarr v2 has none.",
         "Mask: {from: mask, chunks: [64, 64], shards: [1000, 1000]}",
         "Mask: {from: mask, chunks: [64, 64], shards: [1024, 1024]}",
+    ),
+    code(
+        "E0709",
+        "levels that can't be made",
+        "An OME-Zarr output has levels, each half as large as the one before it along the axes of `pyramid`. The axes are axes of the array; there are no more levels than it can be halved; and labels are whole numbers, whose levels hold no other ones.",
+        "Nuclei: {from: labels, format: ome-zarr, labels: true, pyramid: {method: mean}}",
+        "Nuclei: {from: labels, format: ome-zarr, labels: true, pyramid: {method: mode}}",
     ),
     code(
         "E0710",

@@ -52,7 +52,7 @@ fn by_level(plan: &Plan, pass: &Pass, classes: &[usize], kept: &Kept) -> Vec<(u3
         let alone = whole.then(|| root_array(&plan.graph, root));
         by_key.entry(Key { level, alone, extents }).or_default().push(root);
     };
-    for (&n, &level) in &kept.kept {
+    for (&n, &level) in kept.kept.iter().filter(|(n, _)| !kept.stored.contains_key(n)) {
         add(Root::Keep(n), level);
     }
     for &r in &pass.reduces {
@@ -129,7 +129,10 @@ pub(super) fn order(plan: &mut Plan) {
                     plan.stage(other).roots.iter().any(|r| match r {
                         Root::Keep(n) => s.reads.contains(n),
                         Root::Reduce(n) => s.values.contains(n),
-                        Root::Write(_) => false,
+                        Root::Write(o) => {
+                            let node = plan.graph.outputs[*o].node;
+                            plan.stored.get(&node) == Some(o) && s.reads.contains(&node)
+                        }
                     })
                 };
                 let after: Vec<StageId> = ids.iter().copied().filter(|&o| o != id && makes(o)).collect();

@@ -17,7 +17,9 @@ const KEEP_NANOS_PER_BYTE: f32 = 0.5;
 
 /// What must or may be kept in one pass, for items of these classes.
 pub(super) fn apply(plan: &mut Plan, pass: &Pass, classes: &[usize], limit: u64) -> Kept {
-    let must = must_keep(plan, pass, classes);
+    let mut must = must_keep(plan, pass, classes);
+    let stored = stored(plan, pass, &must);
+    must.extend(stored.keys().map(|n| (*n, "the level after it is made from what is written of it")));
     let level = levels(plan, pass, &must);
     let mut uses: BTreeMap<NodeId, BTreeSet<u32>> = BTreeMap::new();
     for r in roots(pass) {
@@ -54,13 +56,24 @@ pub(super) fn apply(plan: &mut Plan, pass: &Pass, classes: &[usize], limit: u64)
         }
     }
     for (id, why) in must {
-        let choice = match pass.exports.contains(&id) {
-            true => "kept for later passes",
-            false => "kept",
+        let choice = match (pass.exports.contains(&id), stored.contains_key(&id)) {
+            (true, _) => "kept for later passes",
+            (_, true) => "read from its store",
+            _ => "kept",
         };
         plan.decisions.push(decide("keep", plan.graph.node(id).label(), choice, why));
     }
-    Kept { kept, level }
+    Kept { kept, level, stored }
+}
+
+/// Arrays of images of several levels that the next level is made from: they are read where they are written, so that
+/// nothing is computed again for each level, and none is kept in memory. What is kept anyway, or is a source, is not.
+fn stored(plan: &Plan, pass: &Pass, must: &BTreeMap<NodeId, &'static str>) -> BTreeMap<NodeId, usize> {
+    let is_last = |o: usize| plan.graph.outputs[o].part.as_ref().is_none_or(|p| p.level + 1 == p.image.paths.len());
+    let of = |o: &usize| (plan.graph.outputs[*o].node, *o);
+    let written = pass.outputs.iter().filter(|o| !is_last(**o)).map(of);
+    let computed = |n: &NodeId| matches!(plan.graph.node(*n).kind, Kind::Map(_) | Kind::Join(_));
+    written.filter(|(n, _)| computed(n) && !must.contains_key(n)).collect()
 }
 
 /// Bytes of the largest array a node makes for items of these classes.

@@ -75,6 +75,7 @@ fn draft(graph: Graph, settings: &Settings, effort: &Effort) -> Plan {
         groups: Vec::new(),
         stages: Vec::new(),
         decisions,
+        stored: Default::default(),
         handed_on: Vec::new(),
         memory: Default::default(),
         settings: settings.clone(),
@@ -90,6 +91,7 @@ fn draft(graph: Graph, settings: &Settings, effort: &Effort) -> Plan {
             let whose = sort.suffix();
             plan.decisions[decided..].iter_mut().for_each(|d| d.about.push_str(&whose));
             // Needs to know every root, and gives the granule rule its stages.
+            plan.stored.extend(&kept.stored);
             let stages = cut::apply(&mut plan, pass, &sort.classes, &kept, &whose, effort.elements);
             // After cutting: the block of a stage must suit all outputs it writes.
             let first = plan.stages.len() as u32;
@@ -139,8 +141,10 @@ struct Pass {
 
 /// What the keep rule decided for one pass.
 struct Kept {
-    /// The level a kept node is computed at.
+    /// The level a kept node, or one that is read from where it is written, is computed at.
     kept: BTreeMap<NodeId, u32>,
+    /// Those that are read from where they are written, with the number of the output.
+    stored: BTreeMap<NodeId, usize>,
     /// The lowest level each node can be computed at.
     level: BTreeMap<NodeId, u32>,
 }

@@ -5,7 +5,9 @@
 
 mod bands;
 mod deflate;
+mod group;
 mod huffman;
+mod ome;
 mod png;
 mod replace;
 mod sink;
@@ -14,6 +16,8 @@ mod tiff;
 mod zarr;
 
 pub use engine_model::spec::workflow::{ZarrCodec, ZarrVersion};
+pub use group::{Group, location};
+pub use ome::documents;
 pub use table::write_table;
 
 use crate::store::read::unsupported;
@@ -50,6 +54,8 @@ pub struct WriteOptions {
     /// Waits until what is written has reached the disk: a chunk before it counts as written, a file before it gets its
     /// name.
     pub sync: bool,
+    /// The group whose array this is, at its final path: it is complete only when all of its arrays are.
+    pub group: Option<PathBuf>,
     /// Takes up what an earlier writer of the same array left suspended, where the format can.
     pub resume: bool,
 }
@@ -74,11 +80,10 @@ impl WriteOptions {
 
 /// Where what a run left of an array lies that can be read again before it is complete; `None` for other formats.
 pub fn left(format: Format, path: &Path) -> Option<PathBuf> {
-    if format != Format::Zarr {
+    if !format.is_zarr() {
         return None;
     }
-    let partial = sink::partial_name(path);
-    Some(if partial.is_dir() { partial } else { path.into() })
+    location(&sink::partial_name(path)).or_else(|| location(path)).or_else(|| Some(path.into()))
 }
 
 /// Starts a file (or store) for an array.
@@ -95,7 +100,15 @@ pub fn create(
     match format {
         Format::Png => png::create(path, meta, options),
         Format::Tiff => tiff::create(path, meta, options),
-        Format::Zarr => zarr::create(path, meta, options),
+        Format::Zarr | Format::OmeZarr => match options.group.as_deref().map(|g| (g, path.strip_prefix(g))) {
+            Some((group, Ok(array))) => {
+                if options.resume {
+                    group::reopen(group)?;
+                }
+                zarr::create(&group::inside(group, &array.to_string_lossy()), meta, options)
+            }
+            _ => zarr::create(path, meta, options),
+        },
         Format::Csv | Format::Parquet => Err(unsupported(path, format!("{} holds tables", format.name()))),
     }
 }

@@ -8,10 +8,13 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// How many directories are remembered to be there; asking again costs a system call.
+const KNOWN: usize = 1024;
 
 /// The directory.
-pub(super) struct Directory {
+pub(in crate::store::write) struct Directory {
     root: PathBuf,
     /// Waits for the disk at every key.
     sync: bool,
@@ -21,21 +24,21 @@ pub(super) struct Directory {
 
 impl Directory {
     /// Makes the directory, and those above it.
-    pub(super) fn create(root: &Path, sync: bool) -> Result<Directory, StoreError> {
+    pub(in crate::store::write) fn create(root: &Path, sync: bool) -> Result<Directory, StoreError> {
         let store = Directory { root: root.into(), sync, made: Mutex::default() };
         make(root, sync).map_err(|e| io(root, "creating", &e))?;
         Ok(store)
     }
 
     /// Where it is.
-    pub(super) fn root(&self) -> &Path {
+    pub(in crate::store::write) fn root(&self) -> &Path {
         &self.root
     }
 
     /// Writes the value of a key; gives its bytes. What was there is replaced.
     ///
     /// With `sync` the value and its name have reached the disk when this returns.
-    pub(super) fn put(&self, key: &str, value: &[u8]) -> Result<u64, StoreError> {
+    pub(in crate::store::write) fn put(&self, key: &str, value: &[u8]) -> Result<u64, StoreError> {
         let path = self.root.join(key);
         let partial = partial_name(&path);
         let written = self.try_put(&path, &partial, value);
@@ -46,13 +49,19 @@ impl Directory {
         })
     }
 
+    fn made(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn try_put(&self, path: &Path, partial: &Path, value: &[u8]) -> std::io::Result<()> {
         let parent = path.parent().unwrap_or(&self.root);
-        let known =
-            |made: &Mutex<BTreeSet<PathBuf>>| made.lock().unwrap_or_else(PoisonError::into_inner).contains(parent);
-        if !known(&self.made) {
+        if !self.made().contains(parent) {
             make(parent, self.sync)?;
-            self.made.lock().unwrap_or_else(PoisonError::into_inner).insert(parent.into());
+            let mut made = self.made();
+            if made.len() >= KNOWN {
+                made.clear();
+            }
+            made.insert(parent.into());
         }
         let mut file = File::create(partial)?;
         file.write_all(value)?;

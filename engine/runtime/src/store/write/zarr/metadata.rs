@@ -22,7 +22,10 @@ pub(super) fn array(layout: &Layout) -> Vec<(&'static str, String)> {
 }
 
 /// The documents of a group with these attributes.
-pub(super) fn group(version: ZarrVersion, attributes: &Map<String, Json>) -> Vec<(&'static str, String)> {
+pub(in crate::store::write) fn group(
+    version: ZarrVersion,
+    attributes: &Map<String, Json>,
+) -> Vec<(&'static str, String)> {
     match version {
         ZarrVersion::V3 => {
             vec![("zarr.json", text(&json!({"zarr_format": 3, "node_type": "group", "attributes": attributes})))]

@@ -5,9 +5,9 @@
 //! nothing but the fill value have no key.
 
 mod encode;
-mod files;
+pub(super) mod files;
 mod layout;
-mod metadata;
+pub(super) mod metadata;
 
 use super::WriteOptions;
 use super::replace::give_name;

@@ -1,0 +1,88 @@
+//! Stores of several arrays: a group is made beside its final name and renamed when all of it is there.
+
+use super::replace::give_name;
+use super::sink::partial_name;
+use super::zarr::files::Directory;
+use crate::store::StoreError;
+use crate::store::read::io;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A group that is complete but for its metadata and its name.
+#[derive(Debug)]
+pub struct Group<'a> {
+    /// Where it goes.
+    pub path: &'a Path,
+    /// Its metadata documents by key, the one that makes it an image last.
+    pub documents: &'a [(String, String)],
+    /// Paths of its arrays inside it.
+    pub arrays: &'a [String],
+    /// Waits until it has reached the disk.
+    pub sync: bool,
+}
+
+impl Group<'_> {
+    /// Writes the metadata and gives the group its name; what had the name is replaced at once. A group that was given
+    /// its name already stays as it is.
+    ///
+    /// # Errors
+    /// When storage says no.
+    pub fn complete(&self) -> Result<u64, StoreError> {
+        let partial = partial_name(self.path);
+        if !partial.exists() && self.path.is_dir() {
+            return Ok(0);
+        }
+        let store = Directory::create(&partial, self.sync)?;
+        self.remove_strays(&partial)?;
+        let mut bytes = 0;
+        for (key, text) in self.documents {
+            bytes += store.put(key, text.as_bytes())?;
+        }
+        give_name(&partial, self.path, self.sync)?;
+        Ok(bytes)
+    }
+
+    /// Removes what an earlier run with other levels has left.
+    fn remove_strays(&self, partial: &Path) -> Result<(), StoreError> {
+        let first = |path: &String| path.split('/').next().map(str::to_owned);
+        let known: BTreeSet<String> = self.arrays.iter().filter_map(first).collect();
+        let failed = |e: std::io::Error| io(partial, "removing what an earlier run has left in", &e);
+        for entry in fs::read_dir(partial).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            if entry.file_name().to_str().is_none_or(|name| !known.contains(name)) {
+                let path = entry.path();
+                if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where an array of a group is written while the group is not complete.
+pub(super) fn inside(group: &Path, array: &str) -> PathBuf {
+    partial_name(group).join(array)
+}
+
+/// Takes a group up again that has its name already, because something of it has still to be done.
+pub(super) fn reopen(group: &Path) -> Result<(), StoreError> {
+    let partial = partial_name(group);
+    if partial.exists() || !group.exists() {
+        return Ok(());
+    }
+    match fs::rename(group, &partial) {
+        // Another thread was first.
+        Err(_) if partial.exists() => Ok(()),
+        other => other.map_err(|e| io(group, "taking up", &e)),
+    }
+}
+
+/// Where a file or store is that belongs at a path: there, or inside a group that is not complete yet.
+pub fn location(path: &Path) -> Option<PathBuf> {
+    if path.exists() {
+        return Some(path.to_path_buf());
+    }
+    let inside = |above: &Path| Some(partial_name(above).join(path.strip_prefix(above).ok()?));
+    // As deep as the arrays of a group lie.
+    path.ancestors().skip(1).take(3).filter(|a| a.file_name().is_some()).filter_map(inside).find(|p| p.exists())
+}
