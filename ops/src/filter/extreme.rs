@@ -4,6 +4,7 @@
 //! than `DOUBLING` along x is put together from windows of half the width, whose extremes are computed once.
 
 use super::key::Keyed;
+use super::shaped::pairs;
 use ops_core::{Pool, pool::Scratch, simd::vectorize};
 
 /// Results computed at once, in bytes.
@@ -178,10 +179,7 @@ fn doubled<S: Keyed<Key = K>, D: Keyed<Key = K>, K: Keyed<Key = K> + Ord, const 
             let mut have = 1;
             while 2 * have <= taps {
                 wide -= have * step;
-                // What is read lies ahead of what is written, so this may be done in place.
-                for i in 0..wide {
-                    row[i] = better::<K, MAX>(row[i], row[i + have * step]);
-                }
+                pairs::<K, MAX>(row, wide, have * step);
                 have *= 2;
             }
             let rest = &row[(taps - have) * step..];

@@ -80,17 +80,32 @@ fn better<K: Ord, const MAX: bool>(a: K, b: K) -> K {
 
 /// Each element becomes the extreme of itself and the one `step` further; the last ones have none and stay. What reaches
 /// beyond the end of a row is no window's, and never looked at.
-fn double<K: Ord + Copy, const MAX: bool>(held: &mut [K], step: usize) {
-    let n = held.len().saturating_sub(step);
+fn double<K: Ord + Copy + Default, const MAX: bool>(held: &mut [K], step: usize) {
     vectorize(
         #[inline(always)]
-        || {
-            // What is read lies ahead of what is written, so this may be done in place.
-            for i in 0..n {
-                held[i] = better::<K, MAX>(held[i], held[i + step]);
-            }
-        },
+        || pairs::<K, MAX>(held, held.len().saturating_sub(step), step),
     );
+}
+
+/// Elements that are read before any of them is written: without that a compiler takes them one by one.
+const AT_ONCE: usize = 64;
+
+/// The first `n` elements of a row become the extremes of themselves and those `step` further.
+#[inline(always)]
+pub(super) fn pairs<K: Ord + Copy + Default, const MAX: bool>(row: &mut [K], n: usize, step: usize) {
+    let whole = n / AT_ONCE * AT_ONCE;
+    for at in (0..whole).step_by(AT_ONCE) {
+        let mut found = [K::default(); AT_ONCE];
+        found.copy_from_slice(&row[at..at + AT_ONCE]);
+        // What is read lies ahead of what is written, so this may be done in place.
+        for (f, b) in found.iter_mut().zip(&row[at + step..][..AT_ONCE]) {
+            *f = better::<K, MAX>(*f, *b);
+        }
+        row[at..at + AT_ONCE].copy_from_slice(&found);
+    }
+    for i in whole..n {
+        row[i] = better::<K, MAX>(row[i], row[i + step]);
+    }
 }
 
 /// Rows of the output, each the extreme of what lies at these distances; and of what it was, but for the first time.
