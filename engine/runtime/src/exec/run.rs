@@ -204,7 +204,7 @@ impl Driver<'_> {
                     let data = match self.data(&mut guard, &task) {
                         Ok(data) => data,
                         Err(f) => {
-                            self.item_failed(&mut guard, &task, f);
+                            self.item_failed(&mut guard, &task, *f);
                             continue;
                         }
                     };
@@ -229,7 +229,7 @@ impl Driver<'_> {
                     let named = |f: Failed| f.named(self.cx.plan, task.item, self.options.keep_going);
                     let failed = match data {
                         Ok(data) => guarded(|| self.finish_stage(&data, &task)).map_err(named).err(),
-                        Err(f) => Some(f),
+                        Err(f) => Some(*f),
                     };
                     guard = lock(&self.shared);
                     match failed {
@@ -290,7 +290,7 @@ impl Driver<'_> {
     }
 
     /// What the item of a task owns, made at its first task.
-    fn data(&self, shared: &mut Shared, task: &Task) -> Result<Arc<ItemData>, Failure> {
+    fn data(&self, shared: &mut Shared, task: &Task) -> Result<Arc<ItemData>, Box<Failure>> {
         if let Some(data) = shared.data.get(&task.item) {
             return Ok(data.clone());
         }
@@ -307,7 +307,7 @@ impl Driver<'_> {
             let looked_up = looked_up
                 .map_err(|e| task::store_failed(node, String::new(), e))
                 .and_then(|()| resume.restore(plan, &data).map_err(|e| task::journal_failed(resume, node, &e)));
-            looked_up.map_err(|f| f.named(plan, task.item, self.options.keep_going))?;
+            looked_up.map_err(|f| Box::new(f.named(plan, task.item, self.options.keep_going)))?;
         }
         let data = Arc::new(data);
         shared.data.insert(task.item, data.clone());
