@@ -44,7 +44,7 @@ fn what_is_there_is_replaced_only_when_that_is_asked_for() {
         let file = format!("out.{format}");
         let first = call(&path, &["--out", "one"]);
         assert_eq!(first.status.code(), Some(0), "{}", stderr(&first));
-        assert_eq!(names(&dir.path().join("to")), [file.clone()], "the lock is given back");
+        assert_eq!(names(&dir.path().join("to")), std::slice::from_ref(&file), "the lock is given back");
         let before = tree::digests(&dir.path().join("to"));
         let refused = call(&path, &["--out", "two", "--set", "seed=2"]);
         assert_eq!(refused.status.code(), Some(4), "{}", stderr(&refused));

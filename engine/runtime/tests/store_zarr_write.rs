@@ -104,16 +104,15 @@ proptest! {
     ) {
         let dir = tempfile::tempdir().unwrap();
         let (version, sharded) = version;
-        let of = |f: &dyn Fn(&(u64, u64, u64, u64)) -> u64| extents[..axes].iter().map(f).collect::<Vec<u64>>();
-        let shape = of(&|e| e.0);
-        let chunks = of(&|e| e.1);
-        let shards = of(&|e| e.1 * e.2);
+        let extents = &extents[..axes];
+        let shape: Vec<u64> = extents.iter().map(|e| e.0).collect();
+        let chunks: Vec<u64> = extents.iter().map(|e| e.1).collect();
+        let shards: Vec<u64> = extents.iter().map(|e| e.1 * e.2).collect();
         let unit = if sharded { &shards } else { &chunks };
-        let blocks: Vec<u64> = unit.iter().zip(&extents).map(|(u, e)| u * e.3).collect();
+        let blocks: Vec<u64> = unit.iter().zip(extents).map(|(u, e)| u * e.3).collect();
         let m = meta(&shape, ["x", "yx", "zyx"][axes - 1], dtype);
         let mut block = block_of(&m, 3 + empty, false);
-        if empty > 0 {
-            let keep = block.bytes().len() as u64 / empty / 2;
+        if let Some(keep) = (block.bytes().len() as u64 / 2).checked_div(empty) {
             block.bytes_mut()[keep as usize..].fill(0);
         }
         let options = WriteOptions { version, ..options(&chunks, sharded.then_some(&shards), codec) };
@@ -294,7 +293,7 @@ fn full_disk(dir: &Path) {
         .bytes_mut()
         .iter_mut()
         .enumerate()
-        .for_each(|(i, v)| *v = v.wrapping_mul(31).wrapping_add((i * i >> 7) as u8));
+        .for_each(|(i, v)| *v = v.wrapping_mul(31).wrapping_add(((i * i) >> 7) as u8));
     let (path, ballast) = (dir.join("a.zarr"), dir.join("ballast"));
     std::fs::write(&ballast, vec![1; 900 << 10]).unwrap();
     for shards in [None, Some(&[64u64, 64][..])] {
