@@ -56,7 +56,8 @@ fn workflow(random: &mut Random) -> String {
         let boundary = random.one(&["reflect", "mirror", "nearest", "wrap", "constant"]);
         let sigma = 0.3 + random.below(20) as f64 / 10.0;
         let size = 1 + random.below(5);
-        let (op, with, is_mask) = match random.below(if mask { 3 } else { 9 }) {
+        let kinds = if mask { [0, 1, 2, 9, 10, 11, 12, 13, 14] } else { [0, 1, 2, 3, 4, 5, 6, 7, 8] };
+        let (op, with, is_mask) = match kinds[random.below(9) as usize] + 9 * u64::from(random.below(4) == 0) {
             0 => ("label", format!("{{connectivity: {}}}", 1 + random.below(rank as u64)), false),
             1 => ("gaussian", format!("{{sigma: {sigma}, boundary: {boundary}}}"), false),
             2 => ("cast", "{dtype: uint8}".into(), false),
@@ -65,7 +66,13 @@ fn workflow(random: &mut Random) -> String {
             5 => ("uniform", format!("{{size: {size}, boundary: {boundary}}}"), false),
             6 => ("normalize", "{}".into(), false),
             7 => ("maximum", format!("{{size: {size}, boundary: {boundary}}}"), false),
-            _ => ("gaussian", format!("{{sigma: {sigma}, dtype: input}}"), false),
+            8 => ("gaussian", format!("{{sigma: {sigma}, dtype: input}}"), false),
+            9 => ("erode", format!("{{boundary: {boundary}, footprint: {{ball: {sigma}}}}}"), mask),
+            10 => ("fill_holes", "{}".into(), true),
+            11 => ("distance_transform", "{}".into(), false),
+            12 if mask => ("remove_small", format!("{{min_size: {}}}", 3 * size), true),
+            12 | 13 => ("flip", "{axes: x}".into(), mask),
+            _ => ("downsample", "{factor: {x: 2}}".into(), mask),
         };
         writeln!(text, "  s{i}: {{op: {op}, input: {input}, with: {with}}}").unwrap();
         arrays.push((format!("s{i}"), is_mask));
@@ -73,7 +80,9 @@ fn workflow(random: &mut Random) -> String {
     text.push_str("outputs:\n");
     for (name, _) in &arrays[1..] {
         let chunks: Vec<u64> = shape.iter().map(|n| 1 + random.below(n + 3)).collect();
-        writeln!(text, "  O{name}: {{from: {name}, format: zarr, chunks: {chunks:?}}}").unwrap();
+        let shards: Vec<u64> = chunks.iter().map(|n| n * (1 + random.below(3))).collect();
+        let shards = if random.below(3) == 0 { format!(", shards: {shards:?}") } else { String::new() };
+        writeln!(text, "  O{name}: {{from: {name}, format: zarr, chunks: {chunks:?}{shards}}}").unwrap();
     }
     text
 }
@@ -162,6 +171,7 @@ fn random_graphs_give_the_same_bytes_however_they_are_run() {
             let ran = execute(&other, dir.path(), Some(&journal), Some(after));
             assert!(ran.failures.is_empty(), "{:?} {}", ran.failures, what());
             stopped += u64::from(ran.status == RunStatus::Interrupted);
+            drop(journal);
             if random.below(2) == 0 {
                 // A kill: what was done last is not told.
                 let bytes = std::fs::read(&path).unwrap();

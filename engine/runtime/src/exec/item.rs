@@ -245,6 +245,9 @@ impl ItemData {
                 }
             }
         }
+        if resume.journal().known().is_empty() {
+            return Ok(());
+        }
         self.read_again(plan, at, resume, outputs)?;
         // Without anything done, all is needed.
         if self.roots.values().any(|r| r.state != State::Open) {

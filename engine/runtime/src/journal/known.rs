@@ -110,6 +110,11 @@ impl Known {
         }
     }
 
+    /// True where nothing was done before.
+    pub fn is_empty(&self) -> bool {
+        self.holds.is_empty() && self.partials.is_empty()
+    }
+
     /// What is there of an output that is not complete.
     pub fn stored(&self, key: &Key) -> Option<&Stored> {
         self.stored.get(key)

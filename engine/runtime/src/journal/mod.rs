@@ -21,6 +21,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// Bytes of records that wait at most, and how long the first of them does.
+const WAITING: usize = 32 << 10;
+const WAIT: Duration = Duration::from_millis(20);
 
 /// What a result is: a digest.
 pub type Key = [u8; 16];
@@ -40,6 +45,43 @@ struct Appending {
     file: File,
     /// Bytes of whole records.
     len: u64,
+    /// Records that are to be written with the next ones.
+    waiting: Vec<u8>,
+    /// When records were written last.
+    written: Instant,
+}
+
+impl Appending {
+    fn new(file: File, len: u64) -> Mutex<Appending> {
+        Mutex::new(Appending { file, len, waiting: Vec::new(), written: Instant::now() })
+    }
+
+    /// Writes what waits; what can't be written is cut off again, since what was begun must not stand before what
+    /// comes later.
+    fn flush(&mut self, sync: bool) -> io::Result<()> {
+        self.written = Instant::now();
+        let bytes = std::mem::take(&mut self.waiting);
+        let written = self.file.write_all(&bytes).and_then(|()| if sync { self.file.sync_data() } else { Ok(()) });
+        match written {
+            Ok(()) => self.len += bytes.len() as u64,
+            Err(e) => {
+                self.file.set_len(self.len)?;
+                self.file.seek(SeekFrom::Start(self.len))?;
+                return Err(e);
+            }
+        }
+        // The room serves the next ones.
+        self.waiting = bytes;
+        self.waiting.clear();
+        Ok(())
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        // What is lost here is done again; whoever wants to know of a full disk hears of it elsewhere.
+        let _ = lock(&self.file).flush(self.sync);
+    }
 }
 
 impl Journal {
@@ -51,7 +93,7 @@ impl Journal {
         let mut file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
         file.write_all(entry::MAGIC)?;
         let len = entry::MAGIC.len() as u64;
-        Ok(Journal { path: path.into(), file: Mutex::new(Appending { file, len }), known: Known::empty(path), sync })
+        Ok(Journal { path: path.into(), file: Appending::new(file, len), known: Known::empty(path), sync })
     }
 
     /// Reads a journal and goes on with it, after its last whole record.
@@ -67,7 +109,7 @@ impl Journal {
             file.write_all(entry::MAGIC)?;
             len = entry::MAGIC.len() as u64;
         }
-        Ok(Journal { path: path.into(), file: Mutex::new(Appending { file, len }), known, sync })
+        Ok(Journal { path: path.into(), file: Appending::new(file, len), known, sync })
     }
 
     /// Reads a journal only; nothing can be appended.
@@ -77,7 +119,7 @@ impl Journal {
     pub fn look(path: &Path) -> io::Result<Journal> {
         let mut file = File::open(path)?;
         let (known, len) = Known::read(path, &mut file)?;
-        Ok(Journal { path: path.into(), file: Mutex::new(Appending { file, len }), known, sync: false })
+        Ok(Journal { path: path.into(), file: Appending::new(file, len), known, sync: false })
     }
 
     /// What was done before it was opened.
@@ -87,6 +129,9 @@ impl Journal {
 
     /// Appends entries, all or none.
     ///
+    /// Partials of reductions may wait a moment for others, so that tiny tasks cost no system call each; whatever else is
+    /// told waits for nothing, and takes them along.
+    ///
     /// # Errors
     /// When they can't be written; the journal is then as before.
     pub fn append(&self, entries: &[Entry]) -> io::Result<()> {
@@ -94,19 +139,11 @@ impl Journal {
         for e in entries {
             entry::frame(e, &mut bytes).map_err(|e| io::Error::other(e.to_string()))?;
         }
+        let may_wait = !self.sync && entries.iter().all(|e| matches!(e, Entry::Partial { .. }));
         let mut to = lock(&self.file);
-        let written = to.file.write_all(&bytes).and_then(|()| if self.sync { to.file.sync_data() } else { Ok(()) });
-        match written {
-            Ok(()) => to.len += bytes.len() as u64,
-            Err(e) => {
-                // What was begun must not stand before what comes later.
-                let len = to.len;
-                to.file.set_len(len)?;
-                to.file.seek(SeekFrom::Start(len))?;
-                return Err(e);
-            }
-        }
-        Ok(())
+        to.waiting.extend_from_slice(&bytes);
+        let full = to.waiting.len() >= WAITING || to.written.elapsed() >= WAIT;
+        if may_wait && !full { Ok(()) } else { to.flush(self.sync) }
     }
 
     /// Where it is.
