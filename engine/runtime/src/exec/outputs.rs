@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// Where one output goes, and what was written of it.
 struct Place {
@@ -19,6 +20,9 @@ struct Place {
     entries: AtomicU64,
     bytes: AtomicU64,
 }
+
+/// How often a store that is being renamed is looked for again.
+const AGAIN: usize = 20;
 
 /// What an earlier run left of an output: found again where it is when it gets its name while it is read.
 struct Left {
@@ -51,7 +55,17 @@ impl ArrayReader for Left {
             message: "what an earlier run left of the output is gone".into(),
             kind: std::io::ErrorKind::NotFound,
         };
-        self.open()?.ok_or_else(gone)?.read(region, pool)
+        // While it gets its name, what stood there before is still being removed: a moment later it is where it belongs.
+        let again = || self.open()?.ok_or_else(gone)?.read(region, pool);
+        let mut last = again();
+        for _ in 0..AGAIN {
+            if last.is_ok() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+            last = again();
+        }
+        last
     }
 }
 

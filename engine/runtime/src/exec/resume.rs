@@ -17,6 +17,9 @@ use std::io;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
+/// Elements of a block below which computing it takes a microsecond or two: as long as an entry in the journal.
+const TRIVIAL: u64 = 512;
+
 /// What tells a root of an item from all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keys {
@@ -70,6 +73,8 @@ impl<'a> Resume<'a> {
         let graph = &plan.graph;
         let whole = match root {
             Root::Keep(_) => return None,
+            // Sooner done again than told.
+            Root::Reduce(_) if trivial(plan, stage, class) => return None,
             Root::Write(o) => {
                 let node = graph.outputs[o].node;
                 let print = self.prints.stored(graph, node, item, &form(plan, o, class));
@@ -230,6 +235,15 @@ fn short(digest: &blake3::Hasher) -> Key {
     let mut key = [0; 16];
     key.copy_from_slice(&digest.finalize().as_bytes()[..16]);
     key
+}
+
+/// True for a stage whose blocks take less time than telling of them.
+fn trivial(plan: &Plan, stage: &Stage, class: usize) -> bool {
+    let meta = plan.graph.node(stage.domain).meta(class);
+    let extent = |axis| meta.axes.position(axis).map_or(1, |p| meta.shape[p]);
+    let others = meta.axes.iter().filter(|a| stage.block.iter().all(|(b, _)| b != a)).map(extent);
+    let elements: u64 = stage.block.iter().map(|(axis, n)| extent(*axis).min(*n)).chain(others).product();
+    elements < TRIVIAL
 }
 
 /// How an output is stored: what makes two files of the same array different.
