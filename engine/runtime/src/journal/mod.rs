@@ -23,7 +23,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// Bytes of records that wait at most, and how long the first of them does.
+/// Bytes of records that wait at most for the next one, and the time since the last write after which the next one takes
+/// them along.
 const WAITING: usize = 32 << 10;
 const WAIT: Duration = Duration::from_millis(20);
 
