@@ -1,5 +1,6 @@
 //! Opening sources: the format is told by the first bytes of a file, never by its name; a directory is a Zarr store.
 
+mod blobs;
 pub mod generate;
 mod jpeg;
 mod png;
