@@ -4,7 +4,7 @@
 use super::cut::decoded_whole;
 use super::{decide, units};
 use crate::catalog::Access;
-use crate::graph::Kind;
+use crate::graph::{Kind, NodeId};
 use crate::plan::{Plan, Root, Stage};
 use ops_core::Axis;
 
@@ -34,7 +34,7 @@ pub(super) fn apply(plan: &mut Plan, stage: &mut Stage, classes: &[usize], whose
         let extent = if whole {
             largest
         } else if let Some(nth) = spatial.iter().position(|&p| p == i) {
-            asked(&plan.settings.block, nth, spatial.len()).unwrap_or_else(|| default_block(spatial.len()))
+            self::extent(&plan.settings.block, nth, spatial.len())
         } else {
             1
         };
@@ -115,12 +115,7 @@ fn cover(plan: &Plan, stage: &Stage, block: &mut [(Axis, u64)]) -> Option<String
     let mut of = None;
     for &id in &stage.nodes {
         let (node, ports) = (plan.graph.node(id), plan.graph.ports(id, 0));
-        let granule = match &node.kind {
-            Kind::Map(m) | Kind::Join(m) => m.granule(&ports),
-            Kind::Reduce(r, _) => r.granule(&ports),
-            Kind::Source(_) => None,
-        };
-        let (Some(granule), Some(meta)) = (granule, ports.0.first().map(|p| &p.meta)) else { continue };
+        let (Some(granule), Some(meta)) = (self::of(plan, id), ports.0.first().map(|p| &p.meta)) else { continue };
         for (axis, extent) in block.iter_mut() {
             // Only along axes that the domain shares with it, extents and all.
             let same = |p: usize| {
@@ -134,6 +129,21 @@ fn cover(plan: &Plan, stage: &Stage, block: &mut [(Axis, u64)]) -> Option<String
         of = Some(node.label());
     }
     of.filter(|_| block != before.as_slice())
+}
+
+/// The cells that a node computes as a whole, along the axes of its first input.
+pub(super) fn of(plan: &Plan, id: NodeId) -> Option<Vec<u64>> {
+    let ports = plan.graph.ports(id, 0);
+    match &plan.graph.node(id).kind {
+        Kind::Map(m) | Kind::Join(m) => m.granule(&ports),
+        Kind::Reduce(r, _) => r.granule(&ports),
+        Kind::Source(_) => None,
+    }
+}
+
+/// The extent of a block along the `nth` of `of` spatial axes: as asked, or the default.
+pub(super) fn extent(block: &[u64], nth: usize, of: usize) -> u64 {
+    asked(block, nth, of).unwrap_or_else(|| default_block(of))
 }
 
 /// The extent asked for along the `nth` of `of` spatial axes: one number is for all, a list for the last ones.

@@ -22,10 +22,6 @@ use node::Node;
 use ops_core::{ArrayMeta, Axes, Axis};
 use std::path::{Path, PathBuf};
 
-/// Layers of chunks that a sweep with a halo needs twice are kept, within these bytes.
-const CACHE: u64 = 32 << 20;
-const LARGEST_CACHE: u64 = 256 << 20;
-
 /// The largest chunk (or chunk of a shard) that is decoded, in bytes.
 const LARGEST_CHUNK: u64 = 1 << 30;
 
@@ -62,15 +58,9 @@ impl Found {
         }
     }
 
-    /// Two layers of chunks along the slowest axis that is cut, which is what a sweep with a halo has between the first
-    /// and the last use of a chunk.
     fn cache_bytes(&self) -> u64 {
         let h = &self.header;
-        let counts = h.unit_counts();
-        let cut = counts.iter().position(|n| *n > 1).unwrap_or(0);
-        let layer = counts.iter().skip(cut + 1).fold(h.unit_bytes(), |b, n| b.saturating_mul(*n));
-        let all = counts.iter().fold(h.unit_bytes(), |b, n| b.saturating_mul(*n));
-        layer.saturating_mul(2).clamp(CACHE, LARGEST_CACHE).min(all).max(h.unit_bytes())
+        engine_model::formats::cache_bytes(&h.shape, &h.unit, h.dtype.size() as u64)
     }
 }
 
