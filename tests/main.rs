@@ -18,6 +18,7 @@ mod plans;
 mod pyramid;
 mod random;
 mod receiver;
+mod remote;
 mod resume;
 mod support;
 mod targets;

@@ -4,6 +4,7 @@ use super::item::lock;
 use crate::store::read::{self, InputOptions};
 use crate::store::write::{self, Group, WriteOptions};
 use crate::store::{ArrayReader, ArrayWriter, StoreError};
+use engine_model::place;
 use engine_model::plan::Plan;
 use engine_model::spec::workflow::{Format, Naming};
 use ops_core::{Block, Pool, Region, Table};
@@ -41,7 +42,7 @@ struct Left {
 impl Left {
     fn open(&self) -> Result<Option<Arc<dyn ArrayReader>>, StoreError> {
         let Some(path) = write::left(self.format, &self.path) else { return Ok(None) };
-        let reader: Arc<dyn ArrayReader> = read::open_keeping(&path, &self.options, self.cache)?.into();
+        let reader: Arc<dyn ArrayReader> = read::open_unfinished(&path, &self.options, self.cache)?.into();
         *lock(&self.reader) = Some(reader.clone());
         Ok(Some(reader))
     }
@@ -104,7 +105,7 @@ impl Outputs {
         let places = plan.graph.outputs.iter().map(|o| {
             let path = match &o.decl.to {
                 _ if o.scratch => results.with_file_name(SCRATCH).join(&o.decl.name.value),
-                Some(to) => o.decl.base.join(&to.value),
+                Some(to) => place::join(&o.decl.base, &to.value),
                 None => results.join(&o.decl.name.value),
             };
             Place { path, entries: AtomicU64::new(0), bytes: AtomicU64::new(0) }
@@ -216,7 +217,7 @@ impl Outputs {
     /// The file (or store) of one item of an output, and the bytes it takes.
     pub fn size(&self, plan: &Plan, o: usize, item: u64) -> (PathBuf, u64) {
         let path = self.path(plan, o, item);
-        let bytes = write::location(&path).map_or(0, |p| bytes_of(&p));
+        let bytes = write::location(&path).map_or(0, |p| write::bytes_of(&p));
         (path, bytes)
     }
 
@@ -279,17 +280,9 @@ impl Outputs {
     }
 }
 
-/// Bytes of a file, or of all files below a directory.
-fn bytes_of(path: &Path) -> u64 {
-    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-    match path.is_dir() {
-        true => entries.map(|e| bytes_of(&e.path())).sum(),
-        false => path.metadata().map_or(0, |m| m.len()),
-    }
-}
-
 fn make_parent(path: &Path) -> Result<(), StoreError> {
-    let Some(dir) = path.parent() else { return Ok(()) };
+    // Behind a URL there are keys only.
+    let Some(dir) = path.parent().filter(|_| !place::is_remote(path)) else { return Ok(()) };
     std::fs::create_dir_all(dir).map_err(|e| StoreError::Io {
         path: dir.to_path_buf(),
         message: format!("can't make the directory of an output: {e}"),

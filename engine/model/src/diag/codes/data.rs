@@ -46,6 +46,13 @@ pub(super) const CODES: &[Code] = &[
         "image: {path: plate.zarr/A/1/0, level: 1}",
     ),
     code(
+        "E0607",
+        "URL that names no store",
+        "Zarr stores are read from and written to `s3://BUCKET/KEY`, read from `http://HOST/PATH` and `https://HOST/PATH`. Places are written to records and messages, so a URL with a password or a signature in it is refused: credentials come from the environment, as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. A `foreach` matches files, not URLs.",
+        "image: {path: \"https://me:password@host/image.zarr\"}",
+        "image: {path: \"https://host/image.zarr\"}",
+    ),
+    code(
         "E0701",
         "format can't hold the result",
         "Arrays are written as `zarr`, `ome-zarr`, `tiff` or `png`, tables as `csv` or `parquet`. PNG holds 8 and 16 bits, grey, RGB or RGBA; TIFF holds any dtype in 2-D pages; Zarr holds everything; OME-Zarr two to five axes in the order `tczyx`, y and x among them.",
@@ -121,6 +128,13 @@ pub(super) const CODES: &[Code] = &[
         "A run holds the lock `NAME.lock` beside each output with `to:` while it writes: a file that names host and process, and when it was last heard of. Two runs never write to one place. The lock of a process that is gone is taken over: on the same host its number tells, on another one the lock is stale after 60 seconds without a word.",
         "engine run a.yaml &\nengine run a.yaml   # to the same place",
         "engine run a.yaml && engine run a.yaml --overwrite",
+    ),
+    code(
+        "E0712",
+        "URL that can't be written to",
+        "Outputs are written to paths, and Zarr and OME-Zarr outputs to `s3://BUCKET/KEY` too. What lies behind HTTP is read only. Tables and image files are written to paths.",
+        "Mask: {from: mask, to: \"https://host/mask.zarr\"}",
+        "Mask: {from: mask, to: \"s3://bucket/mask.zarr\"}",
     ),
     code(
         "E0801",
