@@ -22,5 +22,6 @@ mod remote;
 mod resume;
 mod support;
 mod targets;
+mod volume;
 mod warnings;
 mod zarr;

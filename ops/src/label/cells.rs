@@ -7,6 +7,10 @@ use super::placed::each;
 use ops_core::{Grid, Index, Region};
 use smallvec::SmallVec;
 
+/// Arrays whose components take more bytes than this, if they are the worst, are seen in cells.
+pub(crate) const AT_ONCE: u64 = 64 << 20;
+/// The most bytes that faces of cells may take where nothing else is said.
+pub(crate) const FACES_BYTES: u64 = 128 << 20;
 /// Voxels of a cell where nothing else is said.
 const VOXELS: u64 = 1 << 20;
 /// Extent of such a cell along the last axis, where the array is as long: long rows have few ends.

@@ -1,9 +1,10 @@
 //! `label`: connected components.
 
 use super::across::Across;
-use super::cells::Cells;
+use super::cells::{AT_ONCE, Cells, FACES_BYTES};
 use super::join::{Join, Joined};
 use super::keys::{Keys, Numbering};
+use super::meet::Meet;
 use super::numbered::NumberCells;
 use ops_core::contract::{Array, Case, Content, Expected, Input};
 use ops_core::{
@@ -56,11 +57,8 @@ pub struct Label {
     faces_bytes: u64,
 }
 
-/// Arrays whose components take more bytes than this, if they are the worst, are labelled in cells.
-const AT_ONCE: u64 = 64 << 20;
-
 fn faces_bytes() -> u64 {
-    128 << 20
+    FACES_BYTES
 }
 
 fn one() -> u64 {
@@ -133,9 +131,9 @@ impl Op for Label {
         let join = Join { connectivity: self.connectivity, numbering, dtype };
         let at_once = join.state_bytes(&g.ports(&[a]));
         if let Some(extents) = self.extents(g.meta(a), at_once) {
-            let (connectivity, numbering) = (self.connectivity as usize, self.numbering.clone());
-            let number = NumberCells { connectivity, dtype, extents: extents.clone() };
-            let across = Across { connectivity, numbering, dtype, extents, faces_bytes: self.faces_bytes };
+            let meet = Meet { connectivity: self.connectivity as usize, extents, faces_bytes: self.faces_bytes };
+            let number = NumberCells { meet: meet.clone(), dtype };
+            let across = Across { meet, numbering: self.numbering.clone(), dtype };
             let joined = g.reduce("label.across", across, &[a], &[], Scope::Item)?;
             return Ok(Port::Array(g.map("label.number", number, &[a], &[joined])?));
         }

@@ -1,12 +1,11 @@
 //! Numbers of the components of an array that was labelled in cells, and the map that writes them.
 
-use super::across::find;
 use super::cells::Cells;
 use super::faces::{Ids, Node};
+use super::meet::{Meet, Pairs, find, forest};
 use super::part::Part;
 use super::placed::each;
-use super::runs::union;
-use ops_core::{ArrayMeta, Block, DType, Map, MapCall, Need, Needs, OpError, Pool, Ports, Region, with_dtype};
+use ops_core::{ArrayMeta, Block, DType, Map, MapCall, Need, Needs, OpError, Ports, Region, with_dtype};
 
 /// What is known of the components of all cells: enough to number those of any one of them.
 #[derive(Debug)]
@@ -41,7 +40,7 @@ impl Numbered {
 
     /// Numbers components, given the pairs that touch across cells and how many start in each row of each cell.
     pub(crate) fn new(
-        pairs: Vec<Box<[(Node, Node)]>>,
+        pairs: &Pairs,
         mut counted: Vec<(u32, Box<[u16]>)>,
         cells: &Cells,
         shape: &[u64],
@@ -178,51 +177,11 @@ fn global_row(cell: &Region, shape: &[u64], mut row: u64) -> u64 {
     global
 }
 
-/// The components that touch others, ascending, and for each the place of the first it is joined with, itself where that is
-/// it.
-fn forest(pairs: Vec<Box<[(Node, Node)]>>, key: impl Fn(Node) -> (u64, Node)) -> (Vec<Node>, Vec<u32>) {
-    let mut nodes: Vec<Node> = Vec::with_capacity(2 * pairs.iter().map(|p| p.len()).sum::<usize>());
-    nodes.extend(pairs.iter().flatten().flat_map(|&(a, b)| [a, b]));
-    nodes.sort_unstable();
-    nodes.dedup();
-    nodes.shrink_to_fit();
-    let mut parent: Vec<u32> = (0..nodes.len() as u32).collect();
-    let place = |node: Node| nodes.partition_point(|&n| n < node) as u32;
-    for &(a, b) in pairs.iter().flatten() {
-        union(&mut parent, place(a), place(b));
-    }
-    drop(pairs);
-    // A parent comes before its children.
-    for i in 0..parent.len() {
-        parent[i] = parent[parent[i] as usize];
-    }
-    // Of each set, the member that comes first in the order of the keys.
-    let mut first = parent.clone();
-    for i in 0..parent.len() {
-        let best = &mut first[parent[i] as usize];
-        if key(nodes[i]) < key(nodes[*best as usize]) {
-            *best = i as u32;
-        }
-    }
-    for i in (0..parent.len()).rev() {
-        first[i] = first[parent[i] as usize];
-    }
-    (nodes, first)
-}
-
 /// Writes the numbers of the whole array, cell by cell.
 #[derive(Debug, Clone)]
 pub(crate) struct NumberCells {
-    pub(crate) connectivity: usize,
+    pub(crate) meet: Meet,
     pub(crate) dtype: DType,
-    /// Extents of the cells.
-    pub(crate) extents: Vec<u64>,
-}
-
-impl NumberCells {
-    fn cells(&self, ports: &Ports) -> Cells {
-        Cells::new(&ports.meta(0).shape, &self.extents)
-    }
 }
 
 impl Map for NumberCells {
@@ -232,11 +191,11 @@ impl Map for NumberCells {
 
     /// Whole cells.
     fn needs(&self, ports: &Ports, out: &Region) -> Needs {
-        Needs::from_iter([Need::inside(0, self.cells(ports).touching(out))])
+        Needs::from_iter([Need::inside(0, self.meet.cells(ports).touching(out))])
     }
 
     fn granule(&self, _: &Ports) -> Option<Vec<u64>> {
-        Some(self.extents.clone())
+        Some(self.meet.extents.clone())
     }
 
     fn apply(&self, call: &MapCall<'_>, out: &mut Block) -> Result<(), OpError> {
@@ -246,10 +205,10 @@ impl Map for NumberCells {
         if region.is_empty() {
             return Ok(());
         }
-        let (cells, shape) = (self.cells(call.ports), &call.ports.meta(0).shape);
+        let (cells, shape) = (self.meet.cells(call.ports), &call.ports.meta(0).shape);
         let block = call.blocks.first().ok_or_else(|| internal("without its input"))?;
         cells.each(&cells.touching(&region), |cell, own| {
-            let part = find(block, own, self.connectivity, call.pool)?;
+            let part = find(block, own, self.meet.connectivity, call.pool)?;
             let numbers = numbered.of(&part, &cells, shape, cell)?;
             with_dtype!(self.dtype, O => part.paint::<O>(&region, &numbers, out.as_mut_slice()));
             Ok(())
@@ -257,8 +216,7 @@ impl Map for NumberCells {
     }
 
     fn scratch_bytes(&self, ports: &Ports, _: &Region) -> u64 {
-        let whole = Region::whole(self.cells(ports).extents());
-        Part::bytes_bound(&whole, false) + Pool::rounded(2 * whole.volume())
+        self.meet.find_bytes(&self.meet.cells(ports))
     }
 
     fn nanos_per_element(&self) -> f32 {

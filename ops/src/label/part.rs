@@ -223,6 +223,22 @@ impl Part {
         set.then(|| self.component[self.first[row + 1] as usize - 1])
     }
 
+    /// Calls `f` with components that touch the edge of an array, some more than once.
+    pub(crate) fn at_edge(&self, array: &Region, mut f: impl FnMut(u32)) {
+        let (region, last, mut row) = (&self.region, array.rank() - 1, 0);
+        for_rows(region, |at| {
+            let outermost = |a: usize| at[a] == 0 || at[a] + 1 == array.hi[a];
+            if (0..last).any(outermost) {
+                self.components(row).iter().for_each(|&c| f(c));
+            } else {
+                let left = if region.lo[last] == 0 { self.leftmost(row) } else { None };
+                let right = if region.hi[last] == array.hi[last] { self.rightmost(row) } else { None };
+                left.into_iter().chain(right).for_each(&mut f);
+            }
+            row += 1;
+        });
+    }
+
     /// Bytes it takes.
     pub(crate) fn bytes(&self) -> u64 {
         let lists = self.words.capacity() + self.keys.capacity();

@@ -13,7 +13,7 @@ use crate::catalog::{AxisScale, Items, SourceMeta};
 use crate::formats::{default_chunks, writing_bytes};
 use crate::spec::workflow::{Format, InputDecl, OutputDecl, PyramidMethod, ZarrCodec, ZarrVersion};
 use ops_core::op::DynReduce;
-use ops_core::{ArrayMeta, Map, PortMeta, Ports, Scope};
+use ops_core::{ArrayMeta, Map, Pool, PortMeta, Ports, Scope};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -178,7 +178,14 @@ impl Output {
 
     /// Bytes of decoded chunks that are best kept while it is read again with halos.
     pub fn cache_bytes(&self, meta: &ArrayMeta) -> u64 {
-        crate::formats::cache_bytes(&meta.shape, &self.chunks(meta), meta.dtype.size() as u64)
+        let chunks = self.chunks(meta);
+        let bytes = chunks.iter().fold(meta.dtype.size() as u64, |n, e| n.saturating_mul(*e));
+        crate::formats::cache_bytes(&meta.shape, &chunks, Pool::rounded(bytes))
+    }
+
+    /// True where its chunks are read again into buffers of the pool.
+    pub fn reads_pooled(&self) -> bool {
+        self.decl.codec.as_ref().is_none_or(|c| c.value != ZarrCodec::Gzip)
     }
 
     /// Bytes that a task holds while it writes a block of it.

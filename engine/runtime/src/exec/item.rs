@@ -277,9 +277,9 @@ impl ItemData {
                 if state == State::Open || (kept.is_none() && !state.is_done()) {
                     continue;
                 }
-                let Some(reader) = outputs.reread(plan, o, self.item, self.class, plan.groups[at].cache(node))? else {
-                    continue;
-                };
+                // Of what is still being written nothing is kept: a chunk that is absent may come.
+                let cache = if state.is_done() { plan.groups[at].cache(node) } else { 0 };
+                let Some(reader) = outputs.reread(plan, o, self.item, self.class, cache)? else { continue };
                 if let Some(kept) = kept {
                     kept.behind.get_or_init(|| reader.clone());
                     self.backed.insert(node, root);

@@ -5,6 +5,7 @@
 //! it (and of the group of an OME-Zarr image); keys are never listed.
 
 mod decode;
+mod direct;
 mod header;
 mod node;
 mod ome;
@@ -67,6 +68,7 @@ impl Found {
         let tile = h.unit.iter().zip(&self.meta.shape).map(|(u, n)| (*u).min(*n)).collect();
         SourceMeta {
             cache_bytes: self.cache_bytes(),
+            pooled: h.decoder.direct() && !engine_model::place::is_remote(self.store.root()),
             scales: self.scales.clone(),
             ..SourceMeta::new(self.meta.clone(), Access::Tiles(tile), h.read_bytes())
         }
@@ -74,7 +76,7 @@ impl Found {
 
     fn cache_bytes(&self) -> u64 {
         let h = &self.header;
-        engine_model::formats::cache_bytes(&h.shape, &h.unit, h.dtype.size() as u64)
+        engine_model::formats::cache_bytes(&h.shape, &h.unit, h.unit_bytes())
     }
 }
 
