@@ -45,7 +45,10 @@ impl Store {
         let extents = |v: &Json| v.as_array().map(|a| a.iter().filter_map(Json::as_u64).collect::<Vec<_>>());
         let shape = extents(&json["shape"]).ok_or("no shape")?;
         let chunk = extents(&json["chunk_grid"]["configuration"]["chunk_shape"]).ok_or("no chunks")?;
-        let dtype = json["data_type"].as_str().and_then(|n| DType::ALL.into_iter().find(|d| d.name() == n)).ok_or("no dtype")?;
+        let dtype = json["data_type"]
+            .as_str()
+            .and_then(|n| DType::ALL.into_iter().find(|d| d.name() == n))
+            .ok_or("no dtype")?;
         let codecs = json["codecs"].as_array().ok_or("no codecs")?;
         let [bytes, zstd] = codecs.as_slice() else { return Err("expected the codecs bytes and zstd".into()) };
         if bytes["name"] != "bytes" || zstd["name"] != "zstd" || shape.iter().zip(&chunk).any(|(n, c)| n % c != 0) {
