@@ -19,6 +19,7 @@ mod plans;
 mod pyramid;
 mod random;
 mod receiver;
+mod remote;
 mod resume;
 mod support;
 mod targets;

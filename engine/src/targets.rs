@@ -3,9 +3,12 @@
 
 use crate::{exit, loading};
 use engine_model::diag::{Diagnostic, Report, Sources, Span};
+use engine_model::place::is_remote;
 use engine_model::plan::Plan;
 use engine_runtime::exec::outputs::Outputs;
 use engine_runtime::lock::{Lock, LockError};
+use engine_runtime::store::StoreError;
+use engine_runtime::store::write::exists;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -60,14 +63,30 @@ fn report_existing(
 ) {
     let out = &plan.graph.outputs[o];
     let family = plan.graph.node(out.node).family;
-    if family.is_some() && !outputs.place(plan, o).exists() {
-        return;
+    let failed = |e: StoreError| {
+        let place = outputs.place(plan, o);
+        let d = Diagnostic::new("E0711", span, format!("`{}` can't be written to: {e}", place.display()));
+        d.help("choose a place that can be written to")
+    };
+    if family.is_some() {
+        match exists(&outputs.place(plan, o)) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(e) => return report.push(failed(e)),
+        }
     }
     let items = 0..plan.graph.items(family);
-    let other = |item: &u64| outputs.store(plan, o, *item).exists() && !ours(&outputs.path(plan, o, *item));
-    let mut there = items.filter(other).map(|item| outputs.store(plan, o, item));
-    let Some(first) = there.next() else { return };
-    let (name, more) = (&out.decl.name.value, there.count());
+    let mut there = Vec::new();
+    for item in items {
+        let store = outputs.store(plan, o, item);
+        match exists(&store) {
+            Ok(true) if !ours(&outputs.path(plan, o, item)) => there.push(store),
+            Ok(_) => {}
+            Err(e) => return report.push(failed(e)),
+        }
+    }
+    let Some(first) = there.first() else { return };
+    let (name, more) = (&out.decl.name.value, there.len() - 1);
     let others = if more > 0 { format!(", and {more} more of output `{name}`") } else { String::new() };
     let message = format!("`{}` exists already{others}", first.display());
     let d = Diagnostic::new("E0710", span, message);
@@ -76,7 +95,8 @@ fn report_existing(
 
 fn lock(place: &Path, span: Span, targets: &mut Targets, report: &mut Report) {
     let path = Lock::beside(place);
-    let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+    let parent = path.parent().filter(|_| !is_remote(&path));
+    let made = parent.map_or(Ok(()), std::fs::create_dir_all);
     let taken = made.map_err(|source| LockError::Io { path: path.clone(), source }).and_then(|()| Lock::acquire(&path));
     match taken {
         Ok(taken) => {

@@ -1,6 +1,7 @@
 //! What the acceptance tests share: the binary, run directories of their own, decoded results.
 
 pub mod pixels;
+pub mod server;
 pub mod tree;
 
 use serde_json::Value as Json;
@@ -33,7 +34,7 @@ pub fn engine() -> Command {
     let mut command = Command::new(binary);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        if text.starts_with("OTEL_") || text.starts_with("ENGINE_") || text == "TRACEPARENT" {
+        if ["OTEL_", "ENGINE_", "AWS_", "TRACEPARENT"].iter().any(|part| text.starts_with(part)) {
             command.env_remove(&name);
         }
     }

@@ -1,5 +1,6 @@
 //! What the planner may know of files: their names and metadata, through a trait that the runtime implements.
 
+use crate::place;
 use crate::spec::workflow::InputDecl;
 use ops_core::{ArrayMeta, Axis};
 use std::path::{Path, PathBuf};
@@ -102,10 +103,15 @@ impl Items {
 
     /// Appends a file. Items keep the order they are added in.
     pub fn push(&mut self, path: &Path, meta: SourceMeta) {
-        let dir = path.parent().map(Path::to_path_buf).unwrap_or_default();
+        let parent = path.parent().map(Path::to_path_buf).unwrap_or_default();
+        let (dir, name) = match place::is_remote(path) && !place::is_remote(&parent) {
+            // What is before the host is no directory.
+            true => (PathBuf::new(), Some(path.as_os_str())),
+            false => (parent, path.file_name()),
+        };
         let dir = find_or_push(&mut self.dirs, dir);
         let meta = find_or_push(&mut self.distinct, meta);
-        self.names.push_str(&path.file_name().map(|n| n.to_string_lossy()).unwrap_or_default());
+        self.names.push_str(&name.map(|n| n.to_string_lossy()).unwrap_or_default());
         self.entries.push(Entry { name_end: self.names.len() as u32, dir, meta });
         self.count += 1;
     }

@@ -9,5 +9,6 @@ pub mod catalog;
 pub mod diag;
 pub mod formats;
 pub mod graph;
+pub mod place;
 pub mod plan;
 pub mod spec;

@@ -1,8 +1,11 @@
 //! Locks beside what is written, so that no two runs write to one place.
 //!
-//! A lock is a small file that only one can create. It says who holds it, and a thread writes the time into it again and
+//! A lock is a small file, or key behind a URL, that only one can create. It says who holds it, and a thread writes the time into it again and
 //! again while it is held. One whose holder is gone is taken over: on the same host the process tells; on another one
 //! the time does.
+
+#[cfg(feature = "remote")]
+mod elsewhere;
 
 use crate::host;
 use serde::{Deserialize, Serialize};
@@ -95,6 +98,10 @@ impl Lock {
     /// # Errors
     /// When another run holds it, or the file system says no.
     pub fn acquire(path: &Path) -> Result<Taken, LockError> {
+        #[cfg(feature = "remote")]
+        if engine_model::place::is_remote(path) {
+            return elsewhere::acquire(path);
+        }
         let failed = |source| LockError::Io { path: path.into(), source };
         let own = Holder::own();
         let mut stale = None;
@@ -142,6 +149,10 @@ impl Drop for Lock {
             drop(stop);
             // It only sleeps and writes.
             let _ = thread.join();
+        }
+        #[cfg(feature = "remote")]
+        if engine_model::place::is_remote(&self.path) {
+            return elsewhere::release(&self.path, &self.token);
         }
         if matches!(Holder::read(&self.path), Ok(Some(holder)) if holder.token == self.token) {
             // Nothing can be done about a lock that can't be removed; it will be found stale.
@@ -191,11 +202,14 @@ impl Holder {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             other => other?,
         };
-        Ok(Some(serde_json::from_slice(&bytes).unwrap_or_else(|_| {
-            let (host, space) = ("unknown".to_owned(), String::new());
-            let heartbeat = changed.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-            Holder { host, pid: 0, born: None, space, token: String::new(), heartbeat }
-        })))
+        let seconds = changed.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        Ok(Some(serde_json::from_slice(&bytes).unwrap_or_else(|_| Holder::unknown(seconds))))
+    }
+
+    /// Someone who says nothing, but was there at this time.
+    fn unknown(heartbeat: u64) -> Holder {
+        let (host, space) = ("unknown".to_owned(), String::new());
+        Holder { host, pid: 0, born: None, space, token: String::new(), heartbeat }
     }
 
     /// Always of the same length, so that it can be written over.

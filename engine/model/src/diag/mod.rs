@@ -13,6 +13,8 @@ pub use json::json;
 pub use render::{Style, text};
 pub use sarif::sarif;
 
+use crate::place::covered;
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// A number of things in words: `1 task`, `2 tasks`.
@@ -149,6 +151,19 @@ impl Diagnostic {
     }
 }
 
+impl Diagnostic {
+    fn covered(mut self) -> Diagnostic {
+        let fix = self.fix.as_mut().map(|f| &mut f.text);
+        let texts = [Some(&mut self.message), Some(&mut self.label), self.help.as_mut(), fix];
+        for text in texts.into_iter().flatten().chain(&mut self.notes) {
+            if let Cow::Owned(clean) = covered(text) {
+                *text = clean;
+            }
+        }
+        self
+    }
+}
+
 /// Diagnostics as they are collected.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
@@ -156,9 +171,9 @@ pub struct Report {
 }
 
 impl Report {
-    /// Adds one.
+    /// Adds one; passwords and signatures of URLs that it repeats are covered.
     pub fn push(&mut self, d: Diagnostic) {
-        self.diagnostics.push(d);
+        self.diagnostics.push(d.covered());
     }
 
     /// Changes what is already there with this code at this place.

@@ -1,6 +1,7 @@
 //! Diagnostics as text, the way rustc shows them.
 
 use super::{Diagnostic, Report, Severity, Sources, count};
+use crate::place::covered;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Patch, Renderer, Snippet};
 
 /// How text is shown. Colour repeats what the words say and never adds to it.
@@ -104,7 +105,9 @@ impl Quoted {
         let end = end.min(line_end);
         let from = if start - line_start > Self::LONGEST { floor(text, start - Self::LONGEST / 2) } else { line_start };
         let to = floor(text, line_end.min(from + 2 * Self::LONGEST)).max(start);
-        let shown = text[from..to].trim_end_matches(['\r', ' ']);
+        // The whole line: a secret may begin before what is shown of it.
+        let clean = covered(&text[line_start..line_end.max(to)]);
+        let shown = clean[from - line_start..to - line_start].trim_end_matches(['\r', ' ']);
         let end = (end.min(to).max(start) - from).min(shown.len());
         Quoted { text: shown.to_owned(), line, start: (start - from).min(end), end }
     }

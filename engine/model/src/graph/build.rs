@@ -4,6 +4,7 @@ use super::{Graph, Input, InputId, Kind, Node, NodeId, Output};
 use crate::catalog::{Catalog, Items, SourceError, SourceProblem};
 use crate::diag::{Diagnostic, Report, Span};
 use crate::formats;
+use crate::place;
 use crate::spec::workflow::{Format, InputDecl, OnError, OutputDecl, Spanned, StepDecl, StepInput, Workflow};
 use ops_core::lower::Kind as LoweredKind;
 use ops_core::{ArrayMeta, Lowering, OpError, Port, PortMeta, registry};
@@ -355,9 +356,15 @@ impl Builder<'_> {
         if !self.fits(decl, format, &n.metas[..n.metas.len().min(1)]) {
             return;
         }
+        if let Some(to) = decl.to.as_ref().filter(|to| place::is_url(&to.value) && !format.is_zarr()) {
+            let message = format!("expected a Zarr output at `{}`, found format `{}`", to.value, format.name());
+            let d = Diagnostic::new("E0712", to.span, message);
+            self.fail(d.help("write `format: zarr` or `ome-zarr`, or write it to a path"));
+            return;
+        }
         match format {
             Format::OmeZarr => self.image(decl, node, span),
-            _ => self.graph.outputs.push(Output { decl: decl.clone(), format, node, part: None }),
+            _ => self.graph.outputs.push(Output { decl: decl.clone(), format, node, part: None, scratch: false }),
         }
     }
 

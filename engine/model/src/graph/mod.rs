@@ -105,6 +105,9 @@ pub struct Output {
     pub node: NodeId,
     /// Which array of an image it is; `None` for an output that is one array or table.
     pub part: Option<Part>,
+    /// True for an array that nobody asked for: it is written so that a later stage need not compute it again, and goes when
+    /// the run ends.
+    pub scratch: bool,
 }
 
 /// One array of an image of several.
@@ -171,6 +174,11 @@ impl Output {
             .unit(meta)
             .map_or(0, |u| u.iter().zip(&chunks).fold(48u64, |n, (u, c)| n.saturating_mul(u.div_ceil(*c))));
         bytes(&chunks).saturating_mul(4).saturating_add(index).saturating_add((1 << 20) + (64 << 10))
+    }
+
+    /// Bytes of decoded chunks that are best kept while it is read again with halos.
+    pub fn cache_bytes(&self, meta: &ArrayMeta) -> u64 {
+        crate::formats::cache_bytes(&meta.shape, &self.chunks(meta), meta.dtype.size() as u64)
     }
 
     /// Bytes that a task holds while it writes a block of it.

@@ -165,7 +165,7 @@ fn readers(plan: &Plan, window: u64, threads: u64) -> u64 {
     let of = |g: &Group| {
         let classes = 0..plan.graph.classes(g.family);
         let kept = classes.clone().map(|c| cached(plan, g, c)).max().unwrap_or(0).saturating_mul(window);
-        let sources = g.stages.iter().flat_map(|&s| plan.stage(s).nodes.iter().copied());
+        let sources = g.stages.iter().flat_map(|&s| plan.stage(s).nodes.iter().chain(&plan.stage(s).reads).copied());
         let reading = sources.flat_map(|n| classes.clone().map(move |c| source_bytes(plan, n, c))).max();
         kept.saturating_add(reading.unwrap_or(0).saturating_mul(threads))
     };
@@ -176,7 +176,7 @@ fn readers(plan: &Plan, window: u64, threads: u64) -> u64 {
 fn cached(plan: &Plan, group: &Group, class: usize) -> u64 {
     let of = |&(node, bytes): &(NodeId, u64)| match plan.graph.node(node).kind {
         Kind::Source(input) => bytes.min(plan.graph.source(input, class).cache_bytes),
-        _ => 0,
+        _ => bytes,
     };
     group.caches.iter().map(of).fold(0, u64::saturating_add)
 }

@@ -3,12 +3,13 @@
 use super::Loader;
 use super::expand::Expansion;
 use super::file::{FormatVersion, OutputFile, PyramidFile, TestFile};
-use super::names::{list, nearest, place};
+use super::names::{self, list, nearest};
 use super::resolve::Ref;
 use super::tree::{Entry, Node, escape};
 use super::unit::Unit;
 use super::workflow::{Format, OutputDecl, Pyramid, Spanned, StepDecl, TestDecl, ZarrVersion};
 use crate::diag::{Diagnostic, Span};
+use crate::place::{self, is_url};
 use ops_core::registry;
 use std::collections::BTreeMap;
 
@@ -41,9 +42,16 @@ pub(super) fn outputs(e: &mut Expansion<'_, '_>, unit: &Unit, scope: usize) -> V
             stays(e.l, to);
         }
         if let Some(to) = &file.to {
-            let full = super::unit::normal(&base.join(to)).display().to_string();
+            if !target_url(e.l, to, spanned("to")) {
+                continue;
+            }
+            let full = match is_url(to) {
+                true => place::join(&base, to),
+                false => super::unit::normal(&base.join(to)),
+            };
+            let full = full.display().to_string();
             if let Some(first) = targets.insert(full, spanned("to")) {
-                let at = place(&e.l.sources, first);
+                let at = names::place(&e.l.sources, first);
                 let d = Diagnostic::new("E0702", spanned("to"), format!("two outputs are written to `{to}`"));
                 e.l.report.push(d.note(format!("the other is at {at}")).help("choose another path for one of them"));
             }
@@ -169,7 +177,7 @@ fn name(l: &mut Loader<'_>, key: &str, span: Span, taken: &mut BTreeMap<String, 
     if let Some((_, (first, at))) = clash {
         let message = format!("outputs `{first}` and `{key}` would be written to the same place");
         let d = Diagnostic::new("E0702", span, message);
-        let at = place(&l.sources, *at);
+        let at = names::place(&l.sources, *at);
         l.report
             .push(d.note(format!("`{first}` is at {at}")).help("rename one; upper and lower case count as the same"));
         return;
@@ -192,6 +200,27 @@ fn stays(l: &mut Loader<'_>, to: &Node) {
             return;
         }
     }
+}
+
+/// Refuses a URL that names no store that can be written; anything else passes.
+fn target_url(l: &mut Loader<'_>, to: &str, span: Span) -> bool {
+    if !is_url(to) {
+        return true;
+    }
+    let d = match place::url(to) {
+        Err(message) => Diagnostic::new("E0607", span, message).help(place::HELP),
+        Ok(url) if !url.scheme.is_writable() => {
+            let message = format!("expected a place that can be written, found `{to}`: HTTP is for reading only");
+            Diagnostic::new("E0712", span, message).help("write to a path, or to `s3://BUCKET/KEY`")
+        }
+        Ok(url) if url.path.is_empty() => {
+            let message = format!("expected a key behind the bucket, found `{to}`");
+            Diagnostic::new("E0712", span, message).help(format!("write a name behind it, such as `{to}/out.zarr`"))
+        }
+        Ok(_) => return true,
+    };
+    l.report.push(d);
+    false
 }
 
 /// Refuses table formats for arrays and array formats for tables, as far as the op alone tells.

@@ -5,6 +5,7 @@ use super::unit::Unit;
 use super::workflow::{Generate, InputDecl, InputSource, Level, Profile, Spanned};
 use super::{Loader, size};
 use crate::diag::{Diagnostic, Span};
+use crate::place;
 use ops_core::Axes;
 
 impl Loader<'_> {
@@ -72,6 +73,7 @@ impl Loader<'_> {
             let (path, span, origin) = text("path")?;
             (InputSource::Path(Spanned::new(path, span)), origin)
         };
+        self.source_url(&source)?;
         let level = file.level.map(|LevelFile(json)| {
             let level = match &json {
                 serde_json::Value::String(path) => Level::Path(path.clone()),
@@ -95,6 +97,28 @@ impl Loader<'_> {
             on_error: file.on_error,
             batch: file.batch,
         })
+    }
+
+    /// Refuses a URL that names no store; anything else passes.
+    fn source_url(&mut self, source: &InputSource) -> Option<()> {
+        let (text, globbed) = match source {
+            InputSource::Path(p) => (p, false),
+            InputSource::Foreach(p) => (p, true),
+            InputSource::Generate(_) => return Some(()),
+        };
+        if !place::is_url(&text.value) {
+            return Some(());
+        }
+        let (message, help) = match place::url(&text.value) {
+            Err(message) => (message, place::HELP),
+            Ok(_) if globbed => {
+                let message = format!("`foreach` matches files, found a URL: `{}`", text.value);
+                (message, "write `path: URL` for one store")
+            }
+            Ok(_) => return Some(()),
+        };
+        self.report.push(Diagnostic::new("E0607", text.span, message).help(help));
+        None
     }
 
     fn axes(&mut self, text: &str, span: Span) -> Option<Axes> {

@@ -4,6 +4,7 @@ use super::item::lock;
 use crate::store::read::{self, InputOptions};
 use crate::store::write::{self, Group, WriteOptions};
 use crate::store::{ArrayReader, ArrayWriter, StoreError};
+use engine_model::place;
 use engine_model::plan::Plan;
 use engine_model::spec::workflow::{Format, Naming};
 use ops_core::{Block, Pool, Region, Table};
@@ -21,6 +22,9 @@ struct Place {
     bytes: AtomicU64,
 }
 
+/// The directory beside the results for arrays that are written only to be read again.
+pub const SCRATCH: &str = "Scratch";
+
 /// How often a store that is being renamed is looked for again.
 const AGAIN: usize = 20;
 
@@ -30,13 +34,15 @@ struct Left {
     /// Its name when complete.
     path: PathBuf,
     options: InputOptions,
+    /// Bytes of decoded chunks that are kept.
+    cache: u64,
     reader: Mutex<Option<Arc<dyn ArrayReader>>>,
 }
 
 impl Left {
     fn open(&self) -> Result<Option<Arc<dyn ArrayReader>>, StoreError> {
         let Some(path) = write::left(self.format, &self.path) else { return Ok(None) };
-        let reader: Arc<dyn ArrayReader> = read::open_keeping(&path, &self.options, 0)?.into();
+        let reader: Arc<dyn ArrayReader> = read::open_unfinished(&path, &self.options, self.cache)?.into();
         *lock(&self.reader) = Some(reader.clone());
         Ok(Some(reader))
     }
@@ -98,7 +104,8 @@ impl Outputs {
     pub fn new(plan: &Plan, results: &Path) -> Outputs {
         let places = plan.graph.outputs.iter().map(|o| {
             let path = match &o.decl.to {
-                Some(to) => o.decl.base.join(&to.value),
+                _ if o.scratch => results.with_file_name(SCRATCH).join(&o.decl.name.value),
+                Some(to) => place::join(&o.decl.base, &to.value),
                 None => results.join(&o.decl.name.value),
             };
             Place { path, entries: AtomicU64::new(0), bytes: AtomicU64::new(0) }
@@ -174,8 +181,8 @@ impl Outputs {
         write::create(out.format, &path, meta, &options).map(Arc::from)
     }
 
-    /// A reader of what an earlier run left of one item of an array output, complete or not; `None` for a format from which
-    /// the array does not come back as it was.
+    /// A reader of what was left of one item of an array output, complete or not, which keeps at most `cache` bytes of decoded
+    /// chunks; `None` for a format from which the array does not come back as it was.
     ///
     /// # Errors
     /// When the store can't be opened.
@@ -185,11 +192,13 @@ impl Outputs {
         o: usize,
         item: u64,
         class: usize,
+        cache: u64,
     ) -> Result<Option<Arc<dyn ArrayReader>>, StoreError> {
         let out = &plan.graph.outputs[o];
         let axes = plan.graph.node(out.node).meta(class).axes.clone();
         let options = InputOptions { axes: Some(axes), ..InputOptions::default() };
-        let left = Left { format: out.format, path: self.path(plan, o, item), options, reader: Mutex::default() };
+        let left =
+            Left { format: out.format, path: self.path(plan, o, item), options, cache, reader: Mutex::default() };
         Ok(left.open()?.is_some().then(|| Arc::new(left) as Arc<dyn ArrayReader>))
     }
 
@@ -208,7 +217,7 @@ impl Outputs {
     /// The file (or store) of one item of an output, and the bytes it takes.
     pub fn size(&self, plan: &Plan, o: usize, item: u64) -> (PathBuf, u64) {
         let path = self.path(plan, o, item);
-        let bytes = write::location(&path).map_or(0, |p| bytes_of(&p));
+        let bytes = write::location(&path).map_or(0, |p| write::bytes_of(&p));
         (path, bytes)
     }
 
@@ -247,13 +256,19 @@ impl Outputs {
         self.places[o].bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Bytes of arrays that were written only to be read again.
+    pub fn spilled(&self, plan: &Plan) -> u64 {
+        let scratch = plan.graph.outputs.iter().zip(&self.places).filter(|(o, _)| o.scratch);
+        scratch.map(|(_, p)| p.bytes.load(Ordering::Relaxed)).sum()
+    }
+
     /// What was written.
     pub fn written(&self, plan: &Plan) -> Vec<Written> {
         let count = |i: usize, of: fn(&Place) -> &AtomicU64| {
             let parts = plan.graph.outputs[i].part.as_ref().map_or(1, |p| p.image.paths.len());
             self.places[i..i + parts].iter().map(|p| of(p).load(Ordering::Relaxed)).sum()
         };
-        let each = plan.graph.outputs.iter().enumerate().filter(|(_, o)| o.is_first());
+        let each = plan.graph.outputs.iter().enumerate().filter(|(_, o)| o.is_first() && !o.scratch);
         each.map(|(i, o)| Written {
             name: o.decl.name.value.clone(),
             format: o.format.name().to_owned(),
@@ -265,17 +280,9 @@ impl Outputs {
     }
 }
 
-/// Bytes of a file, or of all files below a directory.
-fn bytes_of(path: &Path) -> u64 {
-    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-    match path.is_dir() {
-        true => entries.map(|e| bytes_of(&e.path())).sum(),
-        false => path.metadata().map_or(0, |m| m.len()),
-    }
-}
-
 fn make_parent(path: &Path) -> Result<(), StoreError> {
-    let Some(dir) = path.parent() else { return Ok(()) };
+    // Behind a URL there are keys only.
+    let Some(dir) = path.parent().filter(|_| !place::is_remote(path)) else { return Ok(()) };
     std::fs::create_dir_all(dir).map_err(|e| StoreError::Io {
         path: dir.to_path_buf(),
         message: format!("can't make the directory of an output: {e}"),

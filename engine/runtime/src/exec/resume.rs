@@ -6,15 +6,18 @@
 
 use super::item::ItemData;
 use crate::journal::{Entry, Journal, Key};
+use crate::store::read;
 use crate::store::write::WriteOptions;
 use engine_model::graph::{Graph, InputId, Kind, NodeId};
+use engine_model::place;
 use engine_model::plan::fingerprint::{Fingerprint, Fingerprints};
 use engine_model::plan::{Plan, Root, Stage, StageId};
 use engine_model::spec::workflow::Format;
 use ops_core::OpError;
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::UNIX_EPOCH;
 
 /// Elements of a block below which computing it takes a microsecond or two: as long as an entry in the journal.
@@ -55,12 +58,15 @@ pub struct Resume<'a> {
     prints: Fingerprints,
     /// The inputs that each node's result rests on; true where it rests on all items of it.
     rests_on: Vec<BTreeMap<InputId, bool>>,
+    /// The states of stores behind URLs, each asked for once.
+    asked: Mutex<BTreeMap<PathBuf, [u8; 32]>>,
 }
 
 impl<'a> Resume<'a> {
     /// Looks at a plan; no file is touched yet.
     pub fn new(plan: &Plan, journal: &'a Journal) -> Resume<'a> {
-        Resume { journal, prints: Fingerprints::new(&plan.graph), rests_on: rests_on(&plan.graph) }
+        let (prints, rests_on) = (Fingerprints::new(&plan.graph), rests_on(&plan.graph));
+        Resume { journal, prints, rests_on, asked: Mutex::default() }
     }
 
     /// The journal.
@@ -109,11 +115,21 @@ impl<'a> Resume<'a> {
             };
             for i in range {
                 if let Some(path) = items.path(i) {
-                    stamp(&path, &mut digest);
+                    match place::is_remote(&path) {
+                        true => digest.update(&self.asked(&path)),
+                        false => stamp(&path, &mut digest),
+                    };
                 }
             }
         }
         short(&digest)
+    }
+
+    /// The state of a store behind a URL.
+    fn asked(&self, path: &Path) -> [u8; 32] {
+        let mut asked = super::item::lock(&self.asked);
+        // Whoever comes while it is asked for waits for the same answer.
+        *asked.entry(path.to_path_buf()).or_insert_with(|| read::state(path))
     }
 
     /// How much of a root is there.
@@ -164,12 +180,13 @@ impl<'a> Resume<'a> {
             Root::Keep(n) => !self.needed(plan, at, n, item, class),
             _ => {
                 let keys = self.keys(plan, s, root, item, class);
-                keys.is_some_and(|k| self.state(plan, s, root, &k, class).is_done())
+                let done = keys.is_some_and(|k| self.state(plan, s, root, &k, class).is_done());
+                done || plan.scratch(root).is_some_and(|n| !self.needed(plan, at, n, item, class))
             }
         })
     }
 
-    /// True when a stage of group number `at` or a later one still has to read a kept array of the item.
+    /// True when a stage of group number `at` or a later one still has to read a kept or spilled array of the item.
     pub fn needed(&self, plan: &Plan, at: usize, node: NodeId, item: u64, class: usize) -> bool {
         let family = plan.groups[at].family;
         (at..plan.groups.len()).any(|g| {
@@ -288,10 +305,9 @@ fn rests_on(graph: &Graph) -> Vec<BTreeMap<InputId, bool>> {
 }
 
 /// The state of a file, or of all files of a store: names, sizes and times of change.
-fn stamp(path: &Path, digest: &mut blake3::Hasher) {
+fn stamp<'d>(path: &Path, digest: &'d mut blake3::Hasher) -> &'d mut blake3::Hasher {
     let Ok(meta) = std::fs::metadata(path) else {
-        digest.update(b"gone");
-        return;
+        return digest.update(b"gone");
     };
     if meta.is_dir() {
         let mut names: Vec<_> = std::fs::read_dir(path).into_iter().flatten().flatten().map(|e| e.path()).collect();
@@ -300,8 +316,8 @@ fn stamp(path: &Path, digest: &mut blake3::Hasher) {
             digest.update(name.file_name().unwrap_or_default().as_encoded_bytes()).update(&[0]);
             stamp(&name, digest);
         }
-        return;
+        return digest;
     }
     let changed = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-    digest.update(&meta.len().to_le_bytes()).update(&changed.as_nanos().to_le_bytes());
+    digest.update(&meta.len().to_le_bytes()).update(&changed.as_nanos().to_le_bytes())
 }

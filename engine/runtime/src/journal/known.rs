@@ -3,6 +3,7 @@
 use super::entry::{self, Entry, FRAME, MAGIC};
 use super::{Key, Ranges};
 use crate::store::write::location;
+use engine_model::place;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -123,7 +124,7 @@ impl Known {
     /// An output that is complete and still there.
     pub fn complete(&self, key: &Key) -> Option<&Completed> {
         // A path that is absolute replaces what it is joined to.
-        let there = |path: &Path| self.root().is_some_and(|root| location(&root.join(path)).is_some());
+        let there = |path: &Path| self.root().is_some_and(|root| location(&place::join_path(root, path)).is_some());
         self.complete.get(key).filter(|c| there(&c.path))
     }
 

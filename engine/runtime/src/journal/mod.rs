@@ -154,6 +154,9 @@ impl Journal {
 
     /// A path as entries tell it: from the run directory, so that a run can be moved, or whole where it lies elsewhere.
     pub fn named(&self, path: &Path) -> PathBuf {
+        if engine_model::place::is_remote(path) {
+            return path.into();
+        }
         let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
         self.known.root().and_then(|root| path.strip_prefix(root).ok()).map_or(path.clone(), Path::to_path_buf)
     }

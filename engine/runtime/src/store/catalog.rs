@@ -3,6 +3,7 @@
 use super::natural;
 use super::read::{InputOptions, generate, probe};
 use engine_model::catalog::{Catalog, Items, SourceError, SourceMeta, SourceProblem};
+use engine_model::place;
 use engine_model::spec::workflow::{InputDecl, InputSource};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -35,7 +36,7 @@ impl Catalog for FileCatalog {
                 Err(text) => (Items::default(), single(&input.name.value, SourceProblem::Unsupported(text))),
             },
             InputSource::Path(p) => {
-                let path = input.base.join(&p.value);
+                let path = place::join(&input.base, &p.value);
                 collect(vec![path], &options)
             }
             InputSource::Foreach(pattern) => match matches(&input.base, &pattern.value) {
@@ -100,7 +101,7 @@ fn collect(paths: Vec<PathBuf>, options: &InputOptions) -> (Items, Vec<SourceErr
             probe(path, options).map_err(|e| SourceError {
                 path: path.display().to_string(),
                 problem: e.problem(),
-                similar: if path.exists() { vec![] } else { similar(path) },
+                similar: if place::is_remote(path) || path.exists() { vec![] } else { similar(path) },
             })
         })
         .collect();

@@ -5,8 +5,11 @@
 
 pub mod blosc;
 pub mod catalog;
+pub(crate) mod keys;
 pub(crate) mod natural;
 pub mod read;
+#[cfg(feature = "remote")]
+pub(crate) mod remote;
 pub mod write;
 
 use engine_model::catalog::SourceProblem;
@@ -63,6 +66,12 @@ impl StoreError {
             StoreError::Io { message, .. } => SourceProblem::Unreadable(message.clone()),
         }
     }
+}
+
+/// Sets up encryption for this process: before anything makes a client of HTTP, which would find none.
+pub fn tls() {
+    #[cfg(feature = "remote")]
+    remote::tls();
 }
 
 /// An open source. Shared between threads.

@@ -34,6 +34,7 @@ impl Transport {
     pub(crate) fn open(config: &OtlpConfig) -> Result<Self, TransportError> {
         let (mut exporter, runtime) = match config.protocol {
             Protocol::HttpProtobuf => {
+                engine_runtime::store::tls();
                 let builder = SpanExporter::builder()
                     .with_http()
                     .with_protocol(opentelemetry_otlp::Protocol::HttpBinary)

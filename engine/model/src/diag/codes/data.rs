@@ -46,6 +46,13 @@ pub(super) const CODES: &[Code] = &[
         "image: {path: plate.zarr/A/1/0, level: 1}",
     ),
     code(
+        "E0607",
+        "URL that names no store",
+        "Zarr stores are read from and written to `s3://BUCKET/KEY`, read from `http://HOST/PATH` and `https://HOST/PATH`. Places are written to records and messages, so a URL with a password or a signature in it is refused: credentials come from the environment, as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. A `foreach` matches files, not URLs.",
+        "image: {path: \"https://me:password@host/image.zarr\"}",
+        "image: {path: \"https://host/image.zarr\"}",
+    ),
+    code(
         "E0701",
         "format can't hold the result",
         "Arrays are written as `zarr`, `ome-zarr`, `tiff` or `png`, tables as `csv` or `parquet`. PNG holds 8 and 16 bits, grey, RGB or RGBA; TIFF holds any dtype in 2-D pages; Zarr holds everything; OME-Zarr two to five axes in the order `tczyx`, y and x among them.",
@@ -123,11 +130,25 @@ pub(super) const CODES: &[Code] = &[
         "engine run a.yaml && engine run a.yaml --overwrite",
     ),
     code(
+        "E0712",
+        "URL that can't be written to",
+        "Outputs are written to paths, and Zarr and OME-Zarr outputs to `s3://BUCKET/KEY` too. What lies behind HTTP is read only. Tables and image files are written to paths.",
+        "Mask: {from: mask, to: \"https://host/mask.zarr\"}",
+        "Mask: {from: mask, to: \"s3://bucket/mask.zarr\"}",
+    ),
+    code(
         "E0801",
         "does not fit the memory",
         "The plan needs more memory than the limit, even with one item in flight at a time. The message says what most of it is for, and which change of `--block`, `--threads` or `--memory` makes it fit; `engine plan` shows every term.",
         "run: {memory: 1MiB}",
         "run: {memory: 1GiB}",
+    ),
+    code(
+        "E0802",
+        "does not fit the disk",
+        "The plan writes arrays to the `Scratch` directory of the run, to read them again instead of computing them again, and the disk of the run directory has less room than they may take. They go when the run ends.",
+        "engine run volume.yaml --out /small/disk/run",
+        "engine run volume.yaml --out /large/disk/run",
     ),
     code(
         "W0901",

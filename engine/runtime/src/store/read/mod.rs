@@ -1,5 +1,7 @@
-//! Opening sources: the format is told by the first bytes of a file, never by its name; a directory is a Zarr store.
+//! Opening sources: the format is told by the first bytes of a file, never by its name; a directory is a Zarr store, and
+//! so is whatever lies behind a URL.
 
+mod blobs;
 pub mod generate;
 mod jpeg;
 mod png;
@@ -10,6 +12,7 @@ mod zarr;
 
 use crate::store::{ArrayReader, StoreError};
 use engine_model::catalog::SourceMeta;
+use engine_model::place::is_remote;
 use engine_model::spec::workflow::{Channels, InputDecl, Level};
 use ops_core::{ArrayMeta, Axes, Axis, DType, Region};
 use std::fs::File;
@@ -55,7 +58,7 @@ enum Kind {
 /// # Errors
 /// When it can't be opened, is of no supported format, is not one array, or its header is damaged.
 pub fn probe(path: &Path, options: &InputOptions) -> Result<SourceMeta, StoreError> {
-    if path.is_dir() {
+    if is_remote(path) || path.is_dir() {
         return zarr::probe(path, options);
     }
     no_levels(path, options)?;
@@ -81,7 +84,7 @@ pub fn open(path: &Path, options: &InputOptions) -> Result<Box<dyn ArrayReader>,
 /// # Errors
 /// As [`probe`].
 pub fn open_keeping(path: &Path, options: &InputOptions, cache: u64) -> Result<Box<dyn ArrayReader>, StoreError> {
-    if path.is_dir() {
+    if is_remote(path) || path.is_dir() {
         return zarr::open(path, options, cache);
     }
     no_levels(path, options)?;
@@ -91,6 +94,31 @@ pub fn open_keeping(path: &Path, options: &InputOptions, cache: u64) -> Result<B
         Kind::Jpeg => jpeg::open(path, reader, bytes, options),
         Kind::Tiff => tiff::open(path, reader, bytes, options, cache),
     }
+}
+
+/// Opens what was written so far of an array that may not be complete; at most `cache` bytes of decoded chunks are kept.
+///
+/// # Errors
+/// As [`probe`].
+pub fn open_unfinished(path: &Path, options: &InputOptions, cache: u64) -> Result<Box<dyn ArrayReader>, StoreError> {
+    if is_remote(path) { zarr::open_unfinished(path, options, cache) } else { open_keeping(path, options, cache) }
+}
+
+/// A digest of the state of a store behind a URL: another one once any of its keys was written again. Where keys can't be
+/// listed, as over plain HTTP, it is that of its metadata.
+pub fn state(path: &Path) -> [u8; 32] {
+    let mut digest = blake3::Hasher::new();
+    #[cfg(feature = "remote")]
+    match super::remote::Remote::open(path).and_then(|remote| remote.state(&mut digest)) {
+        Ok(()) => {}
+        // As one that is gone: reading it will tell more.
+        Err(_) => {
+            digest.update(b"gone");
+        }
+    }
+    #[cfg(not(feature = "remote"))]
+    digest.update(path.as_os_str().as_encoded_bytes());
+    *digest.finalize().as_bytes()
 }
 
 fn no_levels(path: &Path, options: &InputOptions) -> Result<(), StoreError> {

@@ -1,10 +1,14 @@
-//! Stores of several arrays: a group is made beside its final name and renamed when all of it is there.
+//! Stores of several arrays: a group is made beside its final name and renamed when all of it is there. Behind a URL it is
+//! made in its place, its metadata last.
 
+#[cfg(feature = "remote")]
+use super::elsewhere;
 use super::replace::give_name;
 use super::sink::partial_name;
-use super::zarr::files::Directory;
 use crate::store::StoreError;
+use crate::store::keys::{Directory, Keys};
 use crate::store::read::io;
+use engine_model::place;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,6 +33,10 @@ impl Group<'_> {
     /// # Errors
     /// When storage says no.
     pub fn complete(&self) -> Result<u64, StoreError> {
+        #[cfg(feature = "remote")]
+        if place::is_remote(self.path) {
+            return elsewhere::complete(self);
+        }
         let partial = partial_name(self.path);
         if !partial.exists() && self.path.is_dir() {
             return Ok(0);
@@ -37,7 +45,7 @@ impl Group<'_> {
         self.remove_strays(&partial)?;
         let mut bytes = 0;
         for (key, text) in self.documents {
-            bytes += store.put(key, text.as_bytes())?;
+            bytes += store.put(key, text.as_bytes().into())?;
         }
         give_name(&partial, self.path, self.sync)?;
         Ok(bytes)
@@ -61,13 +69,13 @@ impl Group<'_> {
 
 /// Where an array of a group is written while the group is not complete.
 pub(super) fn inside(group: &Path, array: &str) -> PathBuf {
-    partial_name(group).join(array)
+    if place::is_remote(group) { group.join(array) } else { partial_name(group).join(array) }
 }
 
 /// Takes a group up again that has its name already, because something of it has still to be done.
 pub(super) fn reopen(group: &Path) -> Result<(), StoreError> {
     let partial = partial_name(group);
-    if partial.exists() || !group.exists() {
+    if place::is_remote(group) || partial.exists() || !group.exists() {
         return Ok(());
     }
     match fs::rename(group, &partial) {
@@ -79,6 +87,12 @@ pub(super) fn reopen(group: &Path) -> Result<(), StoreError> {
 
 /// Where a file or store is that belongs at a path: there, or inside a group that is not complete yet.
 pub fn location(path: &Path) -> Option<PathBuf> {
+    #[cfg(feature = "remote")]
+    if place::is_remote(path) {
+        // Where it can't be asked it is taken to be there: whoever needs it will hear.
+        let there = elsewhere::standing(path).map_or(true, |s| s == elsewhere::Standing::There);
+        return there.then(|| path.to_path_buf());
+    }
     if path.exists() {
         return Some(path.to_path_buf());
     }

@@ -5,6 +5,7 @@
 
 mod bands;
 mod deflate;
+mod elsewhere;
 mod group;
 mod huffman;
 mod ome;
@@ -18,12 +19,15 @@ mod zarr;
 pub use engine_model::spec::workflow::{ZarrCodec, ZarrVersion};
 pub use group::{Group, location};
 pub use ome::documents;
+pub(super) use replace::sync_parent;
+pub(super) use sink::partial_name;
 pub use table::write_table;
 
 use crate::store::read::unsupported;
 use crate::store::{ArrayWriter, StoreError};
 use engine_model::formats::can_hold;
 use engine_model::graph::Output;
+use engine_model::place;
 use engine_model::spec::workflow::Format;
 use ops_core::ArrayMeta;
 use std::path::{Path, PathBuf};
@@ -83,7 +87,36 @@ pub fn left(format: Format, path: &Path) -> Option<PathBuf> {
     if !format.is_zarr() {
         return None;
     }
+    if place::is_remote(path) {
+        return Some(path.into());
+    }
     location(&sink::partial_name(path)).or_else(|| location(path)).or_else(|| Some(path.into()))
+}
+
+/// True where something stands at a place that an output would replace; what an earlier run left of a store is no such
+/// thing.
+///
+/// # Errors
+/// When the server of a URL can't tell.
+pub fn exists(path: &Path) -> Result<bool, StoreError> {
+    #[cfg(feature = "remote")]
+    if place::is_remote(path) {
+        return elsewhere::standing(path).map(|s| s == elsewhere::Standing::There);
+    }
+    Ok(path.exists())
+}
+
+/// Bytes of a file, or of all files or keys below a directory or URL; those that can't be looked at do not count.
+pub fn bytes_of(path: &Path) -> u64 {
+    #[cfg(feature = "remote")]
+    if place::is_remote(path) {
+        return elsewhere::bytes(path).unwrap_or(0);
+    }
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    match path.is_dir() {
+        true => entries.map(|e| bytes_of(&e.path())).sum(),
+        false => path.metadata().map_or(0, |m| m.len()),
+    }
 }
 
 /// Starts a file (or store) for an array.

@@ -53,7 +53,7 @@ fn exchange(a: &Path, b: &Path) -> std::io::Result<bool> {
 }
 
 /// Waits until the names in the directory of a path have reached the disk.
-pub(super) fn sync_parent(path: &Path) -> std::io::Result<()> {
+pub(in crate::store) fn sync_parent(path: &Path) -> std::io::Result<()> {
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // Only there can a directory be opened as a file.
     if cfg!(unix) { File::open(parent)?.sync_all() } else { Ok(()) }

@@ -33,7 +33,7 @@ struct State {
 }
 
 /// The name that a file has until it is complete.
-pub(super) fn partial_name(path: &Path) -> PathBuf {
+pub(in crate::store) fn partial_name(path: &Path) -> PathBuf {
     beside(path, ".partial")
 }
 

@@ -5,7 +5,6 @@
 //! it (and of the group of an OME-Zarr image); keys are never listed.
 
 mod decode;
-mod files;
 mod header;
 mod node;
 mod ome;
@@ -13,38 +12,49 @@ mod reader;
 mod shard;
 
 use super::{InputOptions, corrupt, not_one, unsupported};
+use crate::store::keys::{self, Keys, Unfinished};
 use crate::store::{ArrayReader, StoreError};
 use engine_model::catalog::{Access, AxisScale, SourceMeta};
 use engine_model::spec::workflow::Channels;
-use files::Directory;
 use header::Header;
 use node::Node;
 use ops_core::{ArrayMeta, Axes, Axis};
-use std::path::{Path, PathBuf};
-
-/// Layers of chunks that a sweep with a halo needs twice are kept, within these bytes.
-const CACHE: u64 = 32 << 20;
-const LARGEST_CACHE: u64 = 256 << 20;
+use std::path::Path;
+use std::sync::Arc;
 
 /// The largest chunk (or chunk of a shard) that is decoded, in bytes.
 const LARGEST_CHUNK: u64 = 1 << 30;
 
 /// Metadata of a Zarr array.
 pub(super) fn probe(path: &Path, options: &InputOptions) -> Result<SourceMeta, StoreError> {
-    let found = find(path, options)?;
+    let found = find(path, options, &keys::open)?;
     Ok(found.source())
 }
 
 /// A reader of a Zarr array that keeps at most `cache` bytes of decoded chunks.
 pub(super) fn open(path: &Path, options: &InputOptions, cache: u64) -> Result<Box<dyn ArrayReader>, StoreError> {
-    let found = find(path, options)?;
+    let found = find(path, options, &keys::open)?;
     let cache = cache.min(found.cache_bytes());
-    Ok(Box::new(reader::ZarrReader::new(found.path, found.header, found.meta, cache)))
+    Ok(Box::new(reader::ZarrReader::new(found.store, found.header, found.meta, cache)))
 }
+
+/// A reader of an array that may not be complete, in a store that is written where it stays.
+pub(super) fn open_unfinished(
+    path: &Path,
+    options: &InputOptions,
+    cache: u64,
+) -> Result<Box<dyn ArrayReader>, StoreError> {
+    let found = find(path, options, &|path: &Path| Unfinished::of(keys::open(path)?))?;
+    let cache = cache.min(found.cache_bytes());
+    Ok(Box::new(reader::ZarrReader::new(found.store, found.header, found.meta, cache)))
+}
+
+/// Opens a store by its place.
+type Open<'a> = &'a dyn Fn(&Path) -> Result<Arc<dyn Keys>, StoreError>;
 
 /// An array that is going to be read.
 struct Found {
-    path: PathBuf,
+    store: Arc<dyn Keys>,
     header: Header,
     /// Shape, dtype and axes with the options applied.
     meta: ArrayMeta,
@@ -62,21 +72,16 @@ impl Found {
         }
     }
 
-    /// Two layers of chunks along the slowest axis that is cut, which is what a sweep with a halo has between the first
-    /// and the last use of a chunk.
     fn cache_bytes(&self) -> u64 {
         let h = &self.header;
-        let counts = h.unit_counts();
-        let cut = counts.iter().position(|n| *n > 1).unwrap_or(0);
-        let layer = counts.iter().skip(cut + 1).fold(h.unit_bytes(), |b, n| b.saturating_mul(*n));
-        let all = counts.iter().fold(h.unit_bytes(), |b, n| b.saturating_mul(*n));
-        layer.saturating_mul(2).clamp(CACHE, LARGEST_CACHE).min(all).max(h.unit_bytes())
+        engine_model::formats::cache_bytes(&h.shape, &h.unit, h.dtype.size() as u64)
     }
 }
 
 /// Finds the one array that a path and the options mean.
-fn find(path: &Path, options: &InputOptions) -> Result<Found, StoreError> {
-    match node::read(&Directory::new(path))? {
+fn find(path: &Path, options: &InputOptions, open: Open<'_>) -> Result<Found, StoreError> {
+    let store = open(path)?;
+    match node::read(&*store)? {
         Node::Array(document) => {
             if let Some(level) = &options.level {
                 let help = "`level` chooses from a multiscale group";
@@ -88,12 +93,13 @@ fn find(path: &Path, options: &InputOptions) -> Result<Found, StoreError> {
                 Some(axes) => axes.clone(),
                 None => axes_of(path, names.as_deref(), header.shape.len())?,
             };
-            found(path, header, axes, Vec::new(), options)
+            found(store, header, axes, Vec::new(), options)
         }
         Node::Group(attributes) => {
-            let image = ome::image(path, &attributes, options.level.as_ref())?;
+            let image = ome::image(&*store, &attributes, options.level.as_ref())?;
             let inside = path.join(&image.dataset);
-            let Node::Array(document) = node::read(&Directory::new(&inside))? else {
+            let level = open(&inside)?;
+            let Node::Array(document) = node::read(&*level)? else {
                 let text = format!("the multiscale lists `{}` as a level, which is a group", image.dataset);
                 return Err(corrupt(path, text));
             };
@@ -102,20 +108,20 @@ fn find(path: &Path, options: &InputOptions) -> Result<Found, StoreError> {
             let own = image.axes(path, rank)?;
             let axes = options.axes.clone().unwrap_or_else(|| own.clone());
             let scales = if axes == own { image.scales(path, &own)? } else { Vec::new() };
-            found(&inside, header, axes, scales, options)
+            found(level, header, axes, scales, options)
         }
     }
 }
 
 /// Puts together what is known, with `channels` applied.
 fn found(
-    path: &Path,
+    store: Arc<dyn Keys>,
     header: Header,
     axes: Axes,
     scales: Vec<AxisScale>,
     options: &InputOptions,
 ) -> Result<Found, StoreError> {
-    let mut shape = header.shape.clone();
+    let (path, mut shape) = (store.root(), header.shape.clone());
     if axes.rank() != shape.len() {
         let text = format!("`axes: {axes}` names {} axes, the array has {}: {shape:?}", axes.rank(), shape.len());
         return Err(unsupported(path, text));
@@ -132,7 +138,7 @@ fn found(
         }
     }
     let meta = ArrayMeta::new(&shape, header.dtype, axes);
-    Ok(Found { path: path.into(), header, meta, scales })
+    Ok(Found { store, header, meta, scales })
 }
 
 /// Axes from the names of the dimensions, or from their number where they have none.

@@ -1,7 +1,7 @@
 //! The metadata documents of an array or a group.
 
-use super::files::Directory;
 use crate::store::StoreError;
+use crate::store::keys::Keys;
 use crate::store::read::{corrupt, lower, unsupported};
 use serde_json::{Map, Value as Json};
 
@@ -29,7 +29,7 @@ pub(super) struct Document {
 }
 
 /// Reads what stands at the root of a store.
-pub(super) fn read(store: &Directory) -> Result<Node, StoreError> {
+pub(super) fn read(store: &dyn Keys) -> Result<Node, StoreError> {
     if let Some(json) = document(store, "zarr.json")? {
         return match (json.get("zarr_format").and_then(Json::as_u64), json.get("node_type").and_then(Json::as_str)) {
             (Some(3), Some("array")) => {
@@ -60,12 +60,17 @@ pub(super) fn read(store: &Directory) -> Result<Node, StoreError> {
     if document(store, ".zgroup")?.is_some() {
         return Ok(Node::Group(document(store, ".zattrs")?.unwrap_or_default()));
     }
-    let text = "a directory without Zarr metadata (zarr.json, .zarray or .zgroup); expected a PNG, JPEG or TIFF file, \
-                or a Zarr array";
+    let text = match engine_model::place::is_remote(store.root()) {
+        true => "there is no Zarr metadata (zarr.json, .zarray or .zgroup); behind a URL only Zarr is read",
+        false => {
+            "a directory without Zarr metadata (zarr.json, .zarray or .zgroup); expected a PNG, JPEG or TIFF file, or a \
+             Zarr array"
+        }
+    };
     Err(unsupported(store.root(), text.into()))
 }
 
-fn document(store: &Directory, key: &str) -> Result<Option<Map<String, Json>>, StoreError> {
+fn document(store: &dyn Keys, key: &str) -> Result<Option<Map<String, Json>>, StoreError> {
     let Some(bytes) = store.get(key, LARGEST)? else { return Ok(None) };
     match serde_json::from_slice(&bytes) {
         Ok(Json::Object(map)) => Ok(Some(map)),

@@ -5,6 +5,7 @@
 
 use super::{axis_of, corrupt, not_one, unsupported};
 use crate::store::StoreError;
+use crate::store::keys::Keys;
 use engine_model::catalog::{AxisScale, Real};
 use engine_model::spec::workflow::Level;
 use ops_core::Axes;
@@ -26,13 +27,14 @@ pub(super) struct Image<'a> {
 
 /// The level that is meant of the multiscale image a group is.
 pub(super) fn image<'a>(
-    path: &Path,
+    store: &dyn Keys,
     attributes: &'a Map<String, Json>,
     level: Option<&Level>,
 ) -> Result<Image<'a>, StoreError> {
+    let path = store.root();
     let ome = attributes.get("ome").and_then(Json::as_object);
     let about = ome.unwrap_or(attributes);
-    let Some(multiscales) = about.get("multiscales") else { return Err(no_image(path, about)) };
+    let Some(multiscales) = about.get("multiscales") else { return Err(no_image(store, about)) };
     // Several multiscales are allowed; the first is the image unless someone chooses.
     let multiscale = multiscales.as_array().and_then(|m| m.first()?.as_object());
     let multiscale = multiscale.ok_or_else(|| corrupt(path, "`multiscales` is no list of mappings".into()))?;
@@ -70,7 +72,7 @@ pub(super) fn image<'a>(
 }
 
 /// Why a group is not one array, and what could be named instead.
-fn no_image(path: &Path, about: &Map<String, Json>) -> StoreError {
+fn no_image(store: &dyn Keys, about: &Map<String, Json>) -> StoreError {
     let names = |json: Option<&Json>, key: &str| -> Option<String> {
         let list = json?.as_array()?;
         Some(listed(list.iter().filter_map(|v| v.get(key).unwrap_or(v).as_str())))
@@ -88,7 +90,7 @@ fn no_image(path: &Path, about: &Map<String, Json>) -> StoreError {
     } else if about.contains_key("bioformats2raw.layout") {
         "a collection of images (bioformats2raw); name one of them behind this path, such as `0`".into()
     } else {
-        let inside = children(path);
+        let inside = children(store);
         match inside.is_empty() {
             true => "a Zarr group without arrays".into(),
             false => format!(
@@ -97,15 +99,15 @@ fn no_image(path: &Path, about: &Map<String, Json>) -> StoreError {
             ),
         }
     };
-    not_one(path, text)
+    not_one(store.root(), text)
 }
 
 /// Arrays and groups right below a group, for a message.
-fn children(path: &Path) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(path) else { return Vec::new() };
-    let is_node = |dir: &Path| ["zarr.json", ".zarray", ".zgroup"].iter().any(|k| dir.join(k).is_file());
-    let entries = entries.take(10 * LISTED).filter_map(Result::ok).filter(|e| is_node(&e.path()));
-    let mut names: Vec<String> = entries.filter_map(|e| e.file_name().into_string().ok()).collect();
+fn children(store: &dyn Keys) -> Vec<String> {
+    let metadata = ["zarr.json", ".zarray", ".zgroup"];
+    // For a message; what can't be looked at is left out.
+    let is_node = |name: &String| metadata.iter().any(|k| store.has(&format!("{name}/{k}")).unwrap_or(false));
+    let mut names: Vec<String> = store.names(10 * LISTED).into_iter().filter(is_node).collect();
     names.sort_by(|a, b| crate::store::natural::compare(a, b));
     names
 }

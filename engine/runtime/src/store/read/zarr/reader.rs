@@ -1,9 +1,9 @@
 //! Regions of an array, put together from decoded chunks.
 
 use super::corrupt;
-use super::files::{Directory, Part};
 use super::header::Header;
 use super::shard::{self, Index};
+use crate::store::keys::{Keys, Part};
 use crate::store::read::tile_cache::TileCache;
 use crate::store::read::{inside, lower};
 use crate::store::{ArrayReader, StoreError};
@@ -27,7 +27,7 @@ const ABSENT: u64 = 128;
 /// An open array.
 pub(super) struct ZarrReader {
     path: PathBuf,
-    store: Directory,
+    store: Arc<dyn Keys>,
     header: Header,
     meta: ArrayMeta,
     units: TileCache<Unit>,
@@ -35,9 +35,10 @@ pub(super) struct ZarrReader {
 }
 
 impl ZarrReader {
-    pub(super) fn new(path: PathBuf, header: Header, meta: ArrayMeta, cache: u64) -> ZarrReader {
+    pub(super) fn new(store: Arc<dyn Keys>, header: Header, meta: ArrayMeta, cache: u64) -> ZarrReader {
         let indices = TileCache::new(header.shards.as_ref().map_or(0, |s| s.cache_bytes()));
-        ZarrReader { store: Directory::new(&path), path, header, meta, units: TileCache::new(cache), indices }
+        let path = store.root().to_path_buf();
+        ZarrReader { store, path, header, meta, units: TileCache::new(cache), indices }
     }
 
     /// The place of a unit in the array.
@@ -72,7 +73,7 @@ impl ZarrReader {
                     (n * count + i, a + 1)
                 });
                 let index = self.indices.get((1, number.0), shards.index_bytes(), || -> Result<_, StoreError> {
-                    let index = shards.index(&self.store, &key)?;
+                    let index = shards.index(&*self.store, &key)?;
                     read.fetch_add(index.as_ref().map_or(0, |i| 8 * i.len() as u64), Ordering::Relaxed);
                     let held = if index.is_some() { shards.index_bytes() } else { ABSENT };
                     Ok((index, held))
@@ -121,7 +122,7 @@ impl ZarrReader {
 
     /// What a missing key means: the fill value, but only while the array itself is still there.
     fn absent(&self, look: bool) -> Result<Unit, StoreError> {
-        if look && !self.path.join(self.header.metadata_key).is_file() {
+        if look && !self.store.has(self.header.metadata_key)? {
             return Err(StoreError::Io {
                 path: self.path.clone(),
                 message: format!("the array went away: `{}` is gone", self.header.metadata_key),

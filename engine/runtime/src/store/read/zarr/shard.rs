@@ -1,8 +1,8 @@
 //! Shards: many chunks in one key, found through an index at its end or start.
 
-use super::files::{Directory, Part};
 use super::header::extents;
 use crate::store::StoreError;
+use crate::store::keys::{Keys, Part};
 use crate::store::read::corrupt;
 use serde_json::{Map, Value as Json};
 use std::borrow::Cow;
@@ -95,7 +95,7 @@ impl Shards {
     }
 
     /// Reads the index of a shard; `None` when there is no such shard.
-    pub(super) fn index(&self, store: &Directory, key: &str) -> Result<Option<Index>, StoreError> {
+    pub(super) fn index(&self, store: &dyn Keys, key: &str) -> Result<Option<Index>, StoreError> {
         let part = if self.at_end { Part::Last(self.encoded_index) } else { Part::At(0, self.encoded_index) };
         let Some(encoded) = store.part(key, part)? else { return Ok(None) };
         let options = CodecOptions::default().with_concurrent_target(1);

@@ -1,34 +1,31 @@
 //! Writing Zarr v3 and v2: what the metadata says, in which keys, with which codecs.
 //!
-//! The store is made beside its final name and renamed when complete. Every block has to cover whole chunks, or whole
+//! A store is made so that it does not look complete before it is. Every block has to cover whole chunks, or whole
 //! shards where there are any (cut at the end of the array), so that no key is ever written by two. Units that hold
 //! nothing but the fill value have no key.
 
 mod encode;
-pub(super) mod files;
 mod layout;
+mod making;
 pub(super) mod metadata;
 
 use super::WriteOptions;
-use super::replace::give_name;
-use super::sink::partial_name;
-use crate::store::read::{corrupt, io, unsupported};
+use crate::store::read::unsupported;
 use crate::store::{ArrayWriter, StoreError};
 use encode::{Encoder, Scratch};
-use files::Directory;
 use layout::Layout;
 use ops_core::block::for_rows;
 use ops_core::{ArrayMeta, Block};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+pub(in crate::store::write) use making::{Documents, Making, another};
 
 struct ZarrWriter {
     path: PathBuf,
     layout: Layout,
     encoder: Encoder,
-    store: Directory,
-    sync: bool,
+    store: Box<dyn Making>,
     /// Elements written so far, those that need no key among them.
     written: AtomicU64,
     /// Bytes that reached storage and were not told yet.
@@ -43,38 +40,12 @@ pub(super) fn create(
     options: &WriteOptions,
 ) -> Result<Box<dyn ArrayWriter>, StoreError> {
     let layout = Layout::new(path, meta, options)?;
-    let partial = partial_name(path);
-    let documents = metadata::array(&layout);
-    let same = |root: &Path| {
-        let is = |(key, text): &(&str, String)| fs::read(root.join(key)).is_ok_and(|old| old == text.as_bytes());
-        documents.iter().all(is)
-    };
-    let mut untold = 0;
-    if options.resume {
-        // A run may have been killed after it gave the store its name, and before it could tell so.
-        let named = !partial.exists() && same(path);
-        if named {
-            fs::rename(path, &partial).map_err(|e| io(path, "taking up", &e))?;
-        } else if !same(&partial) {
-            let text = "expected the part of the array that an earlier run left, found another or none";
-            return Err(corrupt(&partial, format!("{text}; remove the run's Reports/journal to begin afresh")));
-        }
-    } else if partial.exists() {
-        // What a run that was killed has left.
-        fs::remove_dir_all(&partial).map_err(|e| io(&partial, "removing", &e))?;
-    }
-    let store = Directory::create(&partial, options.sync)?;
-    if !options.resume {
-        for (key, text) in &documents {
-            untold += store.put(key, text.as_bytes())?;
-        }
-    }
+    let (store, untold) = making::begin(path, metadata::array(&layout), options)?;
     Ok(Box::new(ZarrWriter {
         path: path.into(),
         encoder: Encoder::new(layout.clone()),
         layout,
         store,
-        sync: options.sync,
         written: AtomicU64::new(0),
         untold: AtomicU64::new(untold),
         ended: AtomicBool::new(false),
@@ -125,8 +96,7 @@ impl ArrayWriter for ZarrWriter {
         if self.ended.swap(true, Ordering::Relaxed) {
             return Err(unsupported(&self.path, "finished twice".into()));
         }
-        give_name(self.store.root(), &self.path, self.sync)?;
-        Ok(self.untold.swap(0, Ordering::Relaxed))
+        Ok(self.store.complete()? + self.untold.swap(0, Ordering::Relaxed))
     }
 
     fn resumable(&self) -> bool {
@@ -143,8 +113,7 @@ impl ArrayWriter for ZarrWriter {
 
     fn abandon(&self) {
         if !self.ended.swap(true, Ordering::Relaxed) {
-            // Nothing can be done about a store that can't be removed; its name says that it is partial.
-            let _ = fs::remove_dir_all(self.store.root());
+            self.store.remove();
         }
     }
 }
@@ -163,7 +132,7 @@ impl ZarrWriter {
         let value = value.map_err(|e| unsupported(&self.path, format!("encoding {what} {number:?} failed: {e}")))?;
         match value {
             None => Ok(0),
-            Some(value) => self.store.put(&self.layout.key(number), &value),
+            Some(value) => self.store.keys().put(&self.layout.key(number), value),
         }
     }
 }

@@ -1,0 +1,160 @@
+//! A directory as a store: keys are files below it, each written under a temporary name first, so that none is ever
+//! half there.
+
+use super::{Keys, Part};
+use crate::store::StoreError;
+use crate::store::read::{corrupt, io, unsupported};
+use crate::store::write::{partial_name, sync_parent};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// How many directories are remembered to be there; asking again costs a system call.
+const KNOWN: usize = 1024;
+
+/// The directory.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    root: PathBuf,
+    /// Waits for the disk at every key that is written.
+    sync: bool,
+    /// Directories below the root that are known to be there.
+    made: Mutex<BTreeSet<PathBuf>>,
+}
+
+impl Directory {
+    /// A directory that may be there or not.
+    pub(crate) fn new(root: &Path, sync: bool) -> Directory {
+        Directory { root: root.into(), sync, made: Mutex::default() }
+    }
+
+    /// Makes the directory, and those above it.
+    pub(crate) fn create(root: &Path, sync: bool) -> Result<Directory, StoreError> {
+        make(root, sync).map_err(|e| io(root, "creating", &e))?;
+        Ok(Directory::new(root, sync))
+    }
+
+    fn open(&self, key: &str) -> Result<Option<(File, u64)>, StoreError> {
+        let failed = |e| io(&self.root, &format!("opening `{key}`"), &e);
+        let file = match File::open(self.root.join(key)) {
+            Ok(file) => file,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(failed(e)),
+        };
+        let about = file.metadata().map_err(failed)?;
+        if about.is_dir() {
+            return Err(unsupported(&self.root, format!("`{key}` is a directory, expected a file")));
+        }
+        Ok(Some((file, about.len())))
+    }
+
+    fn made(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn try_put(&self, path: &Path, partial: &Path, value: &[u8]) -> std::io::Result<()> {
+        let parent = path.parent().unwrap_or(&self.root);
+        if !self.made().contains(parent) {
+            make(parent, self.sync)?;
+            let mut made = self.made();
+            if made.len() >= KNOWN {
+                made.clear();
+            }
+            made.insert(parent.into());
+        }
+        let mut file = File::create(partial)?;
+        file.write_all(value)?;
+        if self.sync {
+            file.sync_all()?;
+        }
+        drop(file);
+        fs::rename(partial, path)?;
+        if self.sync { sync_parent(path) } else { Ok(()) }
+    }
+}
+
+impl Keys for Directory {
+    fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn get(&self, key: &str, most: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some((mut file, bytes)) = self.open(key)? else { return Ok(None) };
+        if bytes > most {
+            let text = format!("`{key}` has {bytes} bytes, expected at most {most}");
+            return Err(corrupt(&self.root, text));
+        }
+        let mut value = Vec::with_capacity(bytes as usize + 1);
+        // A file that grows meanwhile is read no further than it was.
+        let read = Read::by_ref(&mut file).take(bytes).read_to_end(&mut value);
+        read.map_err(|e| io(&self.root, &format!("reading `{key}`"), &e))?;
+        Ok(Some(value))
+    }
+
+    fn part(&self, key: &str, part: Part) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some((mut file, bytes)) = self.open(key)? else { return Ok(None) };
+        let (at, len) = match part {
+            Part::At(at, len) => (at, len),
+            Part::Last(len) => (bytes.saturating_sub(len), len),
+        };
+        if at.checked_add(len).is_none_or(|end| end > bytes) {
+            let text = format!("`{key}` has {bytes} bytes, expected {len} from byte {at}: truncated or damaged");
+            return Err(corrupt(&self.root, text));
+        }
+        let mut value = vec![0; len as usize];
+        let done = file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(&mut value));
+        done.map_err(|e| io(&self.root, &format!("reading `{key}`"), &e))?;
+        Ok(Some(value))
+    }
+
+    fn fill(&self, key: &str, buffer: &mut [u8]) -> Result<bool, StoreError> {
+        let Some((mut file, bytes)) = self.open(key)? else { return Ok(false) };
+        if bytes != buffer.len() as u64 {
+            let text = format!("`{key}` has {bytes} bytes, expected {}", buffer.len());
+            return Err(corrupt(&self.root, text));
+        }
+        file.read_exact(buffer).map_err(|e| io(&self.root, &format!("reading `{key}`"), &e))?;
+        Ok(true)
+    }
+
+    fn has(&self, key: &str) -> Result<bool, StoreError> {
+        Ok(self.root.join(key).is_file())
+    }
+
+    /// With `sync` the value and its name have reached the disk when this returns.
+    fn put(&self, key: &str, value: Cow<'_, [u8]>) -> Result<u64, StoreError> {
+        let path = self.root.join(key);
+        let partial = partial_name(&path);
+        let written = self.try_put(&path, &partial, &value);
+        written.map(|()| value.len() as u64).map_err(|e| {
+            // A full disk needs the room; what matters is the error that made it of no use.
+            let _ = fs::remove_file(&partial);
+            io(&self.root, &format!("writing `{key}`"), &e)
+        })
+    }
+
+    fn names(&self, most: usize) -> Vec<String> {
+        let entries = fs::read_dir(&self.root).into_iter().flatten().take(most).filter_map(Result::ok);
+        entries.filter_map(|e| e.file_name().into_string().ok()).collect()
+    }
+}
+
+/// Makes a directory and those above it; with `sync` their names reach the disk.
+fn make(path: &Path, sync: bool) -> std::io::Result<()> {
+    if !sync {
+        return fs::create_dir_all(path);
+    }
+    let missing: Vec<&Path> = path.ancestors().take_while(|p| !p.as_os_str().is_empty() && !p.is_dir()).collect();
+    for dir in missing.iter().rev() {
+        match fs::create_dir(dir) {
+            // Another thread was first.
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+            other => other?,
+        }
+        sync_parent(dir)?;
+    }
+    Ok(())
+}
