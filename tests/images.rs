@@ -125,7 +125,7 @@ fn images(random: &mut Random, dir: &Path, number: u64) -> Vec<Image> {
     };
     vec![
         image("camera".into(), at("camera.png"), vec![512, 512], false, 90.0),
-        image("img3d".into(), at("img3d.tif"), vec![31, 61, 57], false, 700.0),
+        image("img3d".into(), at("img3d.tif"), vec![31, 61, 57], false, 200.0),
         image("noise".into(), noise, shape, true, 150.0),
     ]
 }

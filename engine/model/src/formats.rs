@@ -138,17 +138,21 @@ pub fn default_chunks(meta: &ArrayMeta) -> Vec<u64> {
 
 /// Layers of chunks that a sweep with a halo needs twice are kept, within these bytes.
 const CACHE: u64 = 32 << 20;
-const LARGEST_CACHE: u64 = 256 << 20;
+const LARGEST_CACHE: u64 = 512 << 20;
+/// Chunks beyond those of one sweep: tasks of several threads are not quite in order.
+const ASKEW: u64 = 8;
 
-/// Bytes of decoded chunks that are best kept of an array: two layers of them along the slowest axis that is cut, which is what
-/// a sweep with a halo has between the first and the last use of a chunk.
+/// Bytes of decoded chunks that are best kept of an array: two layers of them along the slowest axis that is cut and two rows
+/// along the next, which is what a sweep with a halo has between the first and the last use of a chunk.
 pub fn cache_bytes(shape: &[u64], chunk: &[u64], element: u64) -> u64 {
     let counts: Vec<u64> = shape.iter().zip(chunk).map(|(n, c)| n.div_ceil((*c).max(1))).collect();
     let own = chunk.iter().fold(element, |b, n| b.saturating_mul(*n));
     let cut = counts.iter().position(|n| *n > 1).unwrap_or(0);
-    let layer = counts.iter().skip(cut + 1).fold(own, |b, n| b.saturating_mul(*n));
+    let beyond = |axis: usize| counts.iter().skip(axis + 1).fold(own, |b, n| b.saturating_mul(*n));
+    let next = (cut + 1..counts.len()).find(|a| counts[*a] > 1);
+    let rows = next.map_or(0, beyond).saturating_add(beyond(cut)).saturating_mul(2);
     let all = counts.iter().fold(own, |b, n| b.saturating_mul(*n));
-    layer.saturating_mul(2).clamp(CACHE, LARGEST_CACHE).min(all).max(own)
+    rows.saturating_add(own.saturating_mul(ASKEW)).clamp(CACHE, LARGEST_CACHE).min(all).max(own)
 }
 
 /// Bytes of a band of rows that PNG compresses at once.

@@ -2,15 +2,17 @@
 //!
 //! `zarrs` runs the codecs, on the thread that asks. The outermost compressor is ours where it is LZ4 in the framing
 //! of numcodecs, which `zarrs` has not, or DEFLATE, whose decoder there knows no limit: what a damaged chunk claims to
-//! expand to is bounded before memory is taken for it.
+//! expand to is bounded before memory is taken for it. Zstandard alone is undone straight into the block where that is kept.
 
 use ops_core::DType;
 use serde_json::{Map, Value as Json};
 use std::borrow::Cow;
 use std::io::Read;
 use std::num::NonZeroU64;
-use std::sync::Arc;
-use zarrs::array::{ArrayToBytesCodecTraits, CodecChain, CodecOptions, DataType, FillValue};
+use std::sync::{Arc, Mutex, PoisonError};
+use zarrs::array::{ArrayToBytesCodecTraits, CodecChain, CodecMetadataOptions, CodecOptions, DataType, FillValue};
+use zarrs::plugin::ZarrVersion;
+use zstd::bulk::Decompressor;
 
 /// A compressor that is undone here, before the other codecs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub(super) struct Decoder {
     dtype: DType,
     bytes: usize,
     plain: bool,
+    /// Where the only compressor is Zstandard: decompressors that no thread uses at the moment.
+    zstd: Option<Mutex<Vec<Decompressor<'static>>>>,
 }
 
 impl Outer {
@@ -69,8 +73,10 @@ impl Decoder {
     ) -> Decoder {
         let codecs = (chain.array_to_array_codecs().len(), chain.bytes_to_bytes_codecs().len());
         let plain = outer.is_none() && codecs == (0, 0) && dtype.size() == 1 && is_bytes(&chain);
+        let zstd =
+            (outer.is_none() && codecs == (0, 1) && is_zstd(&chain) && native(&chain, dtype)).then(Mutex::default);
         let options = CodecOptions::default().with_concurrent_target(1);
-        Decoder { chain, outer, shape, types, options, dtype, bytes, plain }
+        Decoder { chain, outer, shape, types, options, dtype, bytes, plain, zstd }
     }
 
     /// Bytes of a decoded chunk.
@@ -104,16 +110,44 @@ impl Decoder {
         self.check(bytes)
     }
 
+    /// True where [`Decoder::decode_into`] can be asked.
+    pub(super) fn direct(&self) -> bool {
+        self.zstd.is_some()
+    }
+
+    /// Decodes into memory that is there, of as many bytes as a chunk has.
+    pub(super) fn decode_into(&self, encoded: &[u8], elements: &mut [u8]) -> Result<(), String> {
+        let Some(idle) = &self.zstd else { return Err("not Zstandard alone".into()) };
+        if let Some(claimed) = zstd_claims(encoded).filter(|c| *c != self.bytes as u64) {
+            let damaged = if claimed > self.most_encoded() { ": damaged" } else { "" };
+            return Err(format!("it claims to hold {claimed} bytes, expected {}{damaged}", self.bytes));
+        }
+        let of = |e: std::io::Error| e.to_string();
+        let found = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut decompressor = found.map_or_else(Decompressor::new, Ok).map_err(of)?;
+        let held = decompressor.decompress_to_buffer(encoded, elements).map_err(of);
+        idle.lock().unwrap_or_else(PoisonError::into_inner).push(decompressor);
+        match held? {
+            held if held == self.bytes => self.check_values(elements),
+            held => Err(format!("it holds {held} bytes, expected {}", self.bytes)),
+        }
+    }
+
+    fn check_values(&self, elements: &[u8]) -> Result<(), String> {
+        if self.dtype == DType::Bool
+            && let Some(v) = elements.iter().find(|v| **v > 1)
+        {
+            return Err(format!("it holds the byte {v} where a bool is 0 or 1"));
+        }
+        Ok(())
+    }
+
     /// Refuses elements that are not as many as a chunk has, or no truth values.
     pub(super) fn check(&self, mut bytes: Vec<u8>) -> Result<Vec<u8>, String> {
         if bytes.len() != self.bytes {
             return Err(format!("it holds {} bytes, expected {}", bytes.len(), self.bytes));
         }
-        if self.dtype == DType::Bool
-            && let Some(v) = bytes.iter().find(|v| **v > 1)
-        {
-            return Err(format!("it holds the byte {v} where a bool is 0 or 1"));
-        }
+        self.check_values(&bytes)?;
         if bytes.capacity() > bytes.len() + bytes.len() / 8 + 64 {
             bytes.shrink_to_fit();
         }
@@ -150,6 +184,21 @@ impl Decoder {
 fn is_bytes(chain: &CodecChain) -> bool {
     let codec = chain.array_to_bytes_codec();
     codec.as_any().is::<zarrs::array::codec::BytesCodec>()
+}
+
+/// True where elements are stored in the byte order of this machine.
+fn native(chain: &CodecChain, dtype: DType) -> bool {
+    if !is_bytes(chain) || dtype.size() == 1 {
+        return is_bytes(chain);
+    }
+    let configuration = chain.array_to_bytes_codec().configuration(ZarrVersion::V3, &CodecMetadataOptions::default());
+    let json = configuration.and_then(|c| serde_json::to_value(c).ok());
+    let order = if cfg!(target_endian = "little") { "little" } else { "big" };
+    json.is_some_and(|j| j.get("endian").and_then(Json::as_str) == Some(order))
+}
+
+fn is_zstd(chain: &CodecChain) -> bool {
+    chain.bytes_to_bytes_codecs().iter().all(|c| c.as_any().is::<zarrs::array::codec::ZstdCodec>())
 }
 
 /// What the header of a compressed chunk says it expands to, for the codecs that allocate as much as that.

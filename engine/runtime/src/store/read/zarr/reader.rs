@@ -31,6 +31,8 @@ pub(super) struct ZarrReader {
     header: Header,
     meta: ArrayMeta,
     units: TileCache<Unit>,
+    /// Where units that are kept come from: one that is dropped makes room for the next without touching new memory.
+    kept: Option<Pool>,
     indices: TileCache<Option<Index>>,
 }
 
@@ -38,7 +40,8 @@ impl ZarrReader {
     pub(super) fn new(store: Arc<dyn Keys>, header: Header, meta: ArrayMeta, cache: u64) -> ZarrReader {
         let indices = TileCache::new(header.shards.as_ref().map_or(0, |s| s.cache_bytes()));
         let path = store.root().to_path_buf();
-        ZarrReader { store, path, header, meta, units: TileCache::new(cache), indices }
+        let kept = (cache > 0 && header.decoder.direct()).then(|| Pool::keeping(cache));
+        ZarrReader { store, path, header, meta, units: TileCache::new(cache), kept, indices }
     }
 
     /// The place of a unit in the array.
@@ -113,8 +116,14 @@ impl ZarrReader {
         };
         let Some(encoded) = encoded else { return self.absent(true) };
         let bytes = encoded.len() as u64;
-        let decoded = self.header.decoder.decode(encoded);
-        let decoded = decoded.map_err(|e| named(&key, &format!("of {bytes} bytes can't be decoded: {}", lower(&e))))?;
+        let failed = |e: String| named(&key, &format!("of {bytes} bytes can't be decoded: {}", lower(&e)));
+        if let Some(kept) = &self.kept {
+            let mut block = Block::take(kept, dtype, region);
+            self.header.decoder.decode_into(&encoded, block.bytes_mut()).map_err(failed)?;
+            read.fetch_add(bytes, Ordering::Relaxed);
+            return Ok(Unit::Elements(block));
+        }
+        let decoded = self.header.decoder.decode(encoded).map_err(failed)?;
         read.fetch_add(bytes, Ordering::Relaxed);
         let n = decoded.len();
         Block::adopt(dtype, region, decoded).map(Unit::Elements).ok_or_else(|| named(&key, &format!("holds {n} bytes")))
