@@ -10,6 +10,7 @@ mod cli;
 mod crates;
 mod faults;
 mod fuzz;
+mod images;
 mod interop;
 mod memory;
 mod oracles;

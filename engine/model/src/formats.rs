@@ -138,7 +138,7 @@ pub fn default_chunks(meta: &ArrayMeta) -> Vec<u64> {
 
 /// Layers of chunks that a sweep with a halo needs twice are kept, within these bytes.
 const CACHE: u64 = 32 << 20;
-const LARGEST_CACHE: u64 = 384 << 20;
+const LARGEST_CACHE: u64 = 512 << 20;
 
 /// Bytes of decoded chunks, of `own` bytes each, that are best kept of an array: what a sweep with a halo goes through
 /// between the first and the last use of a chunk, two along every axis. With a little less each is dropped just before
@@ -150,8 +150,8 @@ pub fn cache_bytes(shape: &[u64], chunk: &[u64], own: u64) -> u64 {
         sweep = sweep.saturating_add(if n > 1 { behind.saturating_mul(2) } else { 0 });
         behind = behind.saturating_mul(n);
     }
-    // Some for the other threads' blocks.
-    sweep.saturating_add(own.saturating_mul(4)).clamp(CACHE, LARGEST_CACHE).min(behind).max(own)
+    // Tasks of several threads are not quite in order.
+    sweep.saturating_add(own.saturating_mul(8)).clamp(CACHE, LARGEST_CACHE).min(behind).max(own)
 }
 
 /// Bytes of a band of rows that PNG compresses at once.
