@@ -12,7 +12,7 @@ const SECRET: &str = "hunter2-do-not-tell";
 const TOKEN: &str = "session-token-do-not-tell";
 
 /// Outputs of every kind of Zarr; `TO` is where they go.
-const WRITES: &str = "version: 1
+pub const WRITES: &str = "version: 1
 params: {seed: {type: integer, default: 1}}
 inputs:
   noise: {generate: {shape: [300, 200], dtype: uint16, pattern: noise, seed: \"${params.seed}\"}}
@@ -28,7 +28,8 @@ outputs:
   Objects: {from: smooth, format: ome-zarr, version: 0.4, labels: true, chunks: [64, 64], pyramid: {levels: 2}, to: TO/objects.ome.zarr}
 ";
 
-const STORES: [&str; 6] = ["new.zarr", "old.zarr", "shards.zarr", "plain.zarr", "levels.ome.zarr", "objects.ome.zarr"];
+pub const STORES: [&str; 6] =
+    ["new.zarr", "old.zarr", "shards.zarr", "plain.zarr", "levels.ome.zarr", "objects.ome.zarr"];
 
 /// One array through one op, in chunks of its own.
 const READS: &str = "version: 1
@@ -37,7 +38,7 @@ steps: {out: {op: invert, input: image}}
 outputs: {Out: {from: out, chunks: [32, 32]}}
 ";
 
-fn write(dir: &Path, text: &str, edits: &[(&str, &str)]) -> PathBuf {
+pub fn write(dir: &Path, text: &str, edits: &[(&str, &str)]) -> PathBuf {
     let mut text = text.to_owned();
     for (from, to) in edits {
         assert!(text.contains(from), "{from}");
@@ -63,7 +64,7 @@ fn vars(server: &Server) -> Vec<(&'static str, String)> {
 
 const HASTE: [(&str, &str); 2] = [("ENGINE_STORE_TIMEOUT", "1"), ("ENGINE_STORE_ATTEMPTS", "3")];
 
-fn command(workflow: &Path, vars: &[(&'static str, String)], args: &[&str]) -> Command {
+pub fn command(workflow: &Path, vars: &[(&'static str, String)], args: &[&str]) -> Command {
     let mut command = support::engine();
     command.arg("run").arg(workflow).args(["--progress", "none", "--json"]).args(args);
     command.envs(vars.iter().map(|(n, v)| (n, v))).current_dir(workflow.parent().unwrap());
@@ -75,7 +76,7 @@ fn call(workflow: &Path, vars: &[(&'static str, String)], args: &[&str]) -> Outp
 }
 
 #[track_caller]
-fn expect(output: &Output, code: i32, parts: &[&str]) {
+pub fn expect(output: &Output, code: i32, parts: &[&str]) {
     let told = stderr(output);
     assert_eq!(output.status.code(), Some(code), "{}\n{told}", support::stdout(output));
     for part in parts {
@@ -84,19 +85,19 @@ fn expect(output: &Output, code: i32, parts: &[&str]) {
     assert!(!told.contains(SECRET) && !told.contains(TOKEN), "{told}");
 }
 
-fn number(output: &Output, name: &str) -> u64 {
+pub fn number(output: &Output, name: &str) -> u64 {
     let summary: serde_json::Value = serde_json::from_str(support::stdout(output).trim()).unwrap();
     summary[name].as_u64().unwrap()
 }
 
 /// Files of a store on disk by their keys.
-fn keys(store: &Path) -> BTreeMap<String, Vec<u8>> {
+pub fn keys(store: &Path) -> BTreeMap<String, Vec<u8>> {
     let read = |f: PathBuf| (f.to_str().unwrap().to_owned(), std::fs::read(store.join(&f)).unwrap());
     tree::files(store).into_iter().map(read).collect()
 }
 
 /// The stores that every test reads, or compares with, on disk.
-fn stores(dir: &Path) -> PathBuf {
+pub fn stores(dir: &Path) -> PathBuf {
     let local = dir.join("local");
     let path = write(dir, WRITES, &[("TO", local.to_str().unwrap())]);
     expect(&call(&path, &[], &["--out", "first"]), 0, &[]);
