@@ -1,7 +1,7 @@
 //! Stores behind HTTP and S3: the same bytes as on disk, and what happens when the server is not well.
 
 use crate::support::server::{Fault, READ, Server, WRITE};
-use crate::support::{self, Run, stderr, tree};
+use crate::support::{self, stderr, tree};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -160,7 +160,7 @@ fn a_server_that_is_not_well_is_asked_again_and_named_when_that_does_not_help() 
         case(Fault::Reset, "/c/1/", 2, 0, &[]),
         case(Fault::Truncated, "/c/2/", 2, 0, &[]),
         case(Fault::Silence, "/c/2/1", 1, 0, &[]),
-        case(Fault::Redirects, "/c/0/0", 1, 5, &["c/0/0"]),
+        case(Fault::Redirects, "/c/0/0", 3, 0, &[]),
         case(
             Fault::Status(500, "InternalError"),
             "/c/",
@@ -222,6 +222,7 @@ fn a_server_that_is_not_well_is_asked_again_and_named_when_that_does_not_help() 
     server.fail(Fault::NoRanges, READ, "/c/", u64::MAX);
     expect(&call(&from("shards.zarr"), &vars(&server), &["--out", "parts"]), 5, &["ranges", "`c/"]);
     // A missing key is the fill value while the metadata is there.
+    let path = from("new.zarr");
     server.heal();
     server.remove("/data/new.zarr/c/0");
     expect(&call(&path, &vars(&server), &["--out", "sparse"]), 0, &[]);
@@ -323,7 +324,8 @@ fn a_write_that_fails_leaves_no_whole_store_and_goes_on_when_the_server_is_well(
 fn a_run_to_s3_that_is_killed_goes_on_and_its_lock_is_taken_over() {
     let dir = support::temp();
     let server = Server::start().signed(KEY);
-    let text = WRITES.replace("[300, 200]", "[2000, 1500]");
+    // Many tasks, so that some are done at any moment.
+    let text = WRITES.replace("[300, 200]", "[2000, 1500]") + "run: {block: 64, threads: 2}\n";
     let path = write(dir.path(), &text, &[("TO", "s3://bucket/to")]);
     let whole = call(&path, &vars(&server), &["--out", "whole"]);
     expect(&whole, 0, &[]);
@@ -359,7 +361,7 @@ fn a_run_to_s3_that_is_killed_goes_on_and_its_lock_is_taken_over() {
         expect(&resumed, 0, &["W0912", &format!("process {}", child.id())]);
         let (ran, before) = (number(&resumed, "tasks"), number(&resumed, "tasks_resumed"));
         assert_eq!(ran + before, total);
-        assert!(before > 0, "{ran} of {total} were done again");
+        assert!(before > 0, "kill {n}: {ran} of {total} were done again");
         assert_eq!(server.below("/bucket/to/"), want, "kill {n}");
         let again = call(&path, &vars(&server), &["--resume", &out]);
         assert_eq!((number(&again, "tasks"), number(&again, "tasks_resumed")), (0, total));

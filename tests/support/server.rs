@@ -28,7 +28,7 @@ pub enum Fault {
     Endless,
     /// Parts are not known: the whole comes.
     NoRanges,
-    /// Always somewhere else.
+    /// It lies somewhere else, which is the same place.
     Redirects,
 }
 
@@ -247,7 +247,7 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>, stop: &AtomicBool) -> std:
                 return Ok(());
             }
             Some(Fault::Redirects) => {
-                let path = format!("{}x", request.path);
+                let path = format!("{}?moved", request.path);
                 write!(stream, "HTTP/1.1 302 Found\r\nLocation: {path}\r\nContent-Length: 0\r\n\r\n")?;
                 continue;
             }
