@@ -63,6 +63,17 @@ impl Moto {
         stdout(&output)
     }
 
+    /// How many keys of the bucket there are below a prefix.
+    fn count(&self, prefix: &str) -> usize {
+        let script = "
+import boto3, sys
+s3 = boto3.client('s3', endpoint_url=sys.argv[1])
+pages = s3.get_paginator('list_objects_v2').paginate(Bucket='bucket', Prefix=sys.argv[2])
+print(sum(page['KeyCount'] for page in pages))
+";
+        self.python(&["-c", script, &self.url, prefix]).trim().parse().unwrap()
+    }
+
     /// Every key of the bucket below a prefix and its bytes, as boto3 gets them.
     fn below(&self, prefix: &str) -> BTreeMap<String, Vec<u8>> {
         let script = "
@@ -148,13 +159,18 @@ fn stores_behind_another_server_are_those_on_disk_to_every_reader() {
 fn another_server_keeps_two_runs_apart_and_lets_one_that_was_killed_go_on() {
     let Some(moto) = Moto::start() else { return };
     let dir = support::temp();
-    let local = stores(dir.path());
-    let path = write(dir.path(), WRITES, &[("TO", "s3://bucket/to")]);
+    // Many tasks, so that some are done at any moment.
+    let text = WRITES.replace("[300, 200]", "[1000, 800]") + "run: {block: 64, threads: 2}\n";
+    let text = text.as_str();
+    let local = dir.path().join("whole");
+    let whole = write(dir.path(), text, &[("TO", local.to_str().unwrap())]);
+    expect(&command(&whole, &[], &["--out", "local"]).output().unwrap(), 0, &[]);
+    let path = write(dir.path(), text, &[("TO", "s3://bucket/to")]);
     let start =
         || command(&path, &moto.vars(), &["--out", "run"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let mut child = start();
     let since = Instant::now();
-    while moto.below("to/").len() < 20 {
+    while moto.count("to/") < 40 {
         assert!(since.elapsed() < Duration::from_secs(60) && child.try_wait().unwrap().is_none(), "it ended early");
     }
     let second = command(&path, &moto.vars(), &["--out", "second"]).output().unwrap();

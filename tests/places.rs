@@ -82,6 +82,7 @@ fn an_output_that_goes_away_fails_the_run_and_is_not_made_again_without_what_it_
     assert_eq!(keys(&dir.path().join("out.zarr")), keys(&dir.path().join("whole.zarr")));
     // Only its metadata goes: chunks could still be written, but it would be no array.
     std::fs::remove_dir_all(dir.path().join("out.zarr")).unwrap();
+    let path = write(dir.path(), WORKFLOW, &[("FROM", "in.zarr"), ("TO", "out.zarr")]);
     let child = started(&path, "third", &partial);
     std::fs::remove_file(partial.join("zarr.json")).unwrap();
     expect(&child.wait_with_output().unwrap(), 5, &["the store went away", "out.zarr.partial"]);
