@@ -161,6 +161,8 @@ fn a_server_that_is_not_well_is_asked_again_and_named_when_that_does_not_help() 
         case(Fault::Truncated, "/c/2/", 2, 0, &[]),
         case(Fault::Silence, "/c/2/1", 1, 0, &[]),
         case(Fault::Redirects, "/c/0/0", 3, 0, &[]),
+        case(Fault::Unmeasured, "new.zarr", u64::MAX, 0, &[]),
+        case(Fault::Status(409, "OperationAborted"), "/c/0/1", 1, 0, &[]),
         case(
             Fault::Status(500, "InternalError"),
             "/c/",
@@ -241,6 +243,7 @@ fn what_is_written_to_s3_is_what_is_written_to_disk() {
     server.fail(Fault::Status(500, ""), WRITE, "/2/2", 2);
     server.fail(Fault::Reset, WRITE, "/c/0/", 1);
     server.fail(Fault::Silence, WRITE, "/c/2/0", 1);
+    server.fail(Fault::Status(409, "OperationAborted"), WRITE, "/c/3/0", 2);
     expect(&call(&path, &vars(&server), &["--out", "s3"]), 0, &[]);
     let same = |label: &str| {
         for name in STORES {
@@ -435,6 +438,9 @@ fn places_that_can_not_be_used_are_refused_before_anything_is_done() {
     odd.push(("AWS_ENDPOINT_URL", "http://me:hunter2@127.0.0.1:1".into()));
     odd.push(("AWS_SKIP_SIGNATURE", "true".into()));
     try_with(read("s3://bucket/x.zarr"), &odd, 3, &["AWS_ENDPOINT_URL", "without a password"]);
+    // What is there does not speak TLS.
+    let https = read(&format!("{}/x.zarr", server.url().replace("http:", "https:")));
+    try_with(https, &with, 3, &["E0602", "can't connect", "3 attempts"]);
     // Nobody listens, and nobody is let in.
     let mut nobody = with.clone();
     nobody.retain(|(n, _)| *n != "AWS_ENDPOINT_URL");
