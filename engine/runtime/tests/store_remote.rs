@@ -10,7 +10,7 @@ use engine_runtime::store::read::{InputOptions, open, open_unfinished, probe, st
 use engine_runtime::store::write::{
     Group, WriteOptions, ZarrCodec, ZarrVersion, bytes_of, create, exists, left, location,
 };
-use ops_core::{ArrayMeta, Block, DType, Pool, Region};
+use ops_core::{ArrayMeta, Block, DType, Index, Pool, Region};
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -55,7 +55,7 @@ fn every_kind_of_array_comes_back_as_from_disk() {
                 assert_eq!(whole(&there, open).unwrap().bytes(), block.bytes(), "{name}");
                 assert_eq!(bytes_of(&there), bytes_of(&here), "{name}");
                 // A part of it, across chunks.
-                let part = Region::new([1, 7, 9].into_iter().collect(), [4, 29, 35].into_iter().collect());
+                let part = Region::new(Index::from_slice(&[1, 7, 9]), Index::from_slice(&[4, 29, 35]));
                 let reader = open(&there, &InputOptions::default()).unwrap();
                 let (read, _) = reader.read(&part, &Pool::default()).unwrap();
                 assert_eq!(read.bytes(), block.cut(&Pool::default(), &part).bytes(), "{name}");
@@ -123,6 +123,8 @@ fn what_stood_there_is_gone_and_what_is_given_up_leaves_nothing() {
     w.write(&block).unwrap();
     assert!(w.finish().is_ok());
     let w = create(Format::Zarr, path, &m, &options(ZarrVersion::V3, ZarrCodec::None, false)).unwrap();
+    // From the first moment on the old one is no array to anyone.
+    assert!(probe(path, &InputOptions::default()).unwrap_err().to_string().contains("no Zarr metadata"));
     w.write(&block.cut(&Pool::default(), &cuts(&m.shape, &[2, 32, 16])[0])).unwrap();
     w.abandon();
     assert_eq!((exists(path).unwrap(), bytes_of(path)), (false, 0));
@@ -163,6 +165,8 @@ fn a_group_is_one_when_all_of_it_is_there() {
             let options = WriteOptions { group: Some(group.into()), ..options(ZarrVersion::V3, codec, false) };
             write(&group.join(array), &m, &block, &options);
             assert!(!exists(group).unwrap(), "{array}");
+            let none = probe(&group.join("labels/it"), &InputOptions::default()).unwrap_err().to_string();
+            assert!(none.contains("no Zarr metadata"), "{none}");
             assert_eq!(whole(&group.join(array), open).unwrap().bytes(), block.bytes());
         }
         let group = Group { path: group, documents: &documents, arrays: &arrays, sync: false };
