@@ -22,13 +22,15 @@ pub enum Fault {
     Reset,
     /// The answer ends after half of what it announces.
     Truncated,
+    /// The answer does not say how long it is.
+    Unmeasured,
     /// Half of the value, announced as if it were all.
     Half,
     /// An answer of gigabytes.
     Endless,
     /// Parts are not known: the whole comes.
     NoRanges,
-    /// Always somewhere else.
+    /// It lies somewhere else, which is the same place.
     Redirects,
 }
 
@@ -247,7 +249,7 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>, stop: &AtomicBool) -> std:
                 return Ok(());
             }
             Some(Fault::Redirects) => {
-                let path = format!("{}x", request.path);
+                let path = format!("{}?moved", request.path);
                 write!(stream, "HTTP/1.1 302 Found\r\nLocation: {path}\r\nContent-Length: 0\r\n\r\n")?;
                 continue;
             }
@@ -269,10 +271,17 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>, stop: &AtomicBool) -> std:
             ("HEAD", Some(length)) => length.clone(),
             _ => body.len().to_string(),
         };
-        let mut head = format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\n");
+        let mut head = match fault {
+            Some(Fault::Unmeasured) => format!("HTTP/1.1 {status} X\r\nConnection: close\r\n"),
+            _ => format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\n"),
+        };
         headers.iter().for_each(|(k, v)| write!(head, "{k}: {v}\r\n").unwrap());
         stream.write_all(format!("{head}\r\n").as_bytes())?;
         match fault {
+            Some(Fault::Unmeasured) => {
+                stream.write_all(&body)?;
+                return Ok(());
+            }
             Some(Fault::Truncated) => {
                 stream.write_all(&body[..body.len() / 2])?;
                 return Ok(());

@@ -134,7 +134,7 @@ pub struct InputFile {
     /// A glob: every file or Zarr array that matches is an item, in natural order of their names.
     #[schemars(length(min = 1))]
     pub foreach: Option<String>,
-    /// One file, or one Zarr array: the store's directory, or a path inside it.
+    /// One file, or one Zarr array: the store's directory or URL (`s3://`, `http://`, `https://`), or a path inside it.
     #[schemars(length(min = 1))]
     pub path: Option<String>,
     /// Generated arrays, for tests and measurements.
@@ -305,7 +305,7 @@ pub struct OutputFile {
     pub from: String,
     /// File format; `zarr` for arrays and `csv` for tables when left out.
     pub format: Option<Format>,
-    /// Where it is written instead of under `Results/`, relative to this file.
+    /// Where it is written instead of under `Results/`, relative to this file; Zarr also to `s3://BUCKET/KEY`.
     #[schemars(length(min = 1))]
     pub to: Option<String>,
     /// Chunk extents of a Zarr output, one for each axis.

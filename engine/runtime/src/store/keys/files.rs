@@ -76,6 +76,23 @@ impl Directory {
         done.map_err(|e| io(&self.root, &format!("reading `{key}`"), &e))
     }
 
+    /// Makes a directory below the root, which has to be there: one that went away is not made again, since with it went
+    /// what was written before.
+    fn make_below(&self, path: &Path) -> std::io::Result<()> {
+        if path == self.root || path.is_dir() {
+            return Ok(());
+        }
+        if let Some(above) = path.parent() {
+            self.make_below(above)?;
+        }
+        match fs::create_dir(path) {
+            // Another thread was first.
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+            other => other?,
+        }
+        if self.sync { sync_parent(path) } else { Ok(()) }
+    }
+
     fn made(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -83,7 +100,7 @@ impl Directory {
     fn try_put(&self, path: &Path, partial: &Path, value: &[u8]) -> std::io::Result<()> {
         let parent = path.parent().unwrap_or(&self.root);
         if !self.made().contains(parent) {
-            make(parent, self.sync)?;
+            self.make_below(parent)?;
             let mut made = self.made();
             if made.len() >= KNOWN {
                 made.clear();

@@ -19,6 +19,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 const EXPLANATION: u64 = 64 << 10;
 /// Bytes of a list of keys, of which there are at most a thousand in one.
 const LIST: u64 = 8 << 20;
+/// Bytes of an answer that does not say how many they are: metadata that a server makes as it sends it.
+const OPEN: u64 = 16 << 20;
 /// Redirects that are followed one after the other.
 const REDIRECTS: usize = 5;
 
@@ -76,14 +78,23 @@ impl HttpService for Bounded {
             let begun = tokio::time::timeout(limit, HttpService::call(&self.client, request)).await;
             let answer = begun.map_err(slow)??;
             let status = answer.status();
-            if status.is_success() && !listing {
+            let open = !answer.headers().contains_key("content-length");
+            if status.is_success() && !listing && !open {
                 return Ok(answer);
             }
-            let (parts, body) = answer.into_parts();
-            let most = if status.is_success() { LIST } else { EXPLANATION };
+            let (mut parts, body) = answer.into_parts();
+            let most = match (status.is_success(), listing) {
+                (true, true) => LIST,
+                (true, false) => OPEN,
+                (false, _) => EXPLANATION,
+            };
             let text = tokio::time::timeout(limit, read(body, most)).await;
             if status.is_success() {
-                return Ok(HttpResponse::from_parts(parts, text.map_err(slow)??.into()));
+                let text = text.map_err(slow)??;
+                if open {
+                    parts.headers.insert("content-length", text.len().into());
+                }
+                return Ok(HttpResponse::from_parts(parts, text.into()));
             }
             // It is no success whether it can be read why or not.
             let text = text.ok().and_then(Result::ok).unwrap_or_default();

@@ -23,6 +23,7 @@ use connect::Behind;
 use object_store::path::Path as Key;
 use object_store::{GetOptions, GetRange, ObjectStore};
 use std::borrow::Cow;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use trouble::Trouble;
@@ -127,7 +128,13 @@ impl Keys for Remote {
 
     fn put(&self, key: &str, value: Cow<'_, [u8]>) -> Result<u64, StoreError> {
         let bytes = value.len() as u64;
-        self.write(key, value.into_owned(), Put::Over).map(|_| bytes)
+        match self.write(key, value.into_owned(), Put::Over)? {
+            Some(_) => Ok(bytes),
+            None => {
+                let message = format!("writing `{key}` failed: the server says that someone else writes it");
+                Err(StoreError::Io { path: self.root.clone(), message, kind: ErrorKind::AlreadyExists })
+            }
+        }
     }
 
     fn names(&self, most: usize) -> Vec<String> {

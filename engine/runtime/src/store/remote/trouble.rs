@@ -140,7 +140,9 @@ impl Trouble {
             Found::Status { status: 404, code } if code.is_empty() || code == "NoSuchKey" || code == "NotFound" => {
                 Trouble::new(Why::Absent, false, text)
             }
-            Found::Status { status: 412 | 409, .. } => Trouble::new(Why::Condition, false, text),
+            // Others write the same key at this moment: a moment later it is as one of them left it.
+            Found::Status { status: 409, .. } => Trouble::new(Why::Condition, true, text),
+            Found::Status { status: 412, .. } => Trouble::new(Why::Condition, false, text),
             Found::Status { status: 416, .. } => {
                 Trouble::new(Why::Damaged, false, "it has no such bytes: truncated or damaged")
             }
@@ -205,6 +207,7 @@ mod tests {
         assert_eq!(status(404, "").why, Why::Absent);
         assert_eq!(status(404, "NoSuchBucket").why, Why::Failed(ErrorKind::NotFound));
         assert_eq!(status(412, "PreconditionFailed").why, Why::Condition);
+        assert!(status(409, "OperationAborted").again && !status(412, "").again);
         assert_eq!(status(403, "AccessDenied").why, Why::Failed(ErrorKind::PermissionDenied));
         assert_eq!(status(416, "").why, Why::Damaged);
         for (n, again) in [(500, true), (503, true), (429, true), (403, false), (400, false), (404, false)] {

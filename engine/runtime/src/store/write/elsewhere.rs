@@ -113,6 +113,9 @@ mod with {
         }
 
         fn complete(&self) -> Result<u64, StoreError> {
+            if self.keys.get(MARK, LARGEST)?.is_none_or(|mark| mark != marked(&self.documents)) {
+                return Err(super::super::zarr::went_away(self.keys.root()));
+            }
             let mut bytes = 0;
             for (key, text) in &self.documents {
                 bytes += self.keys.put(key, text.as_bytes().into())?;

@@ -79,7 +79,7 @@ impl ZarrReader {
                     Ok((index, held))
                 })?;
                 let Some((offset, len)) = index.as_ref().as_ref().and_then(|i| shard::entry(i, inside)) else {
-                    return self.absent(index.is_none());
+                    return self.absent(index.is_none(), unit);
                 };
                 let most = self.header.decoder.most_encoded();
                 if len > most {
@@ -96,7 +96,7 @@ impl ZarrReader {
                 let key = self.header.key(unit);
                 let mut block = Block::take(pool, dtype, region);
                 return match self.store.fill(&key, block.bytes_mut()).map_err(|e| within(e, unit))? {
-                    false => self.absent(true),
+                    false => self.absent(true, unit),
                     true if dtype == ops_core::DType::Bool && block.bytes().iter().any(|v| *v > 1) => {
                         Err(named(&key, "holds bytes that are no truth values, 0 or 1"))
                     }
@@ -113,7 +113,7 @@ impl ZarrReader {
                 (key, encoded)
             }
         };
-        let Some(encoded) = encoded else { return self.absent(true) };
+        let Some(encoded) = encoded else { return self.absent(true, unit) };
         let bytes = encoded.bytes().len() as u64;
         let broken = |e: String| named(&key, &format!("of {bytes} bytes can't be decoded: {}", lower(&e)));
         read.fetch_add(bytes, Ordering::Relaxed);
@@ -128,13 +128,14 @@ impl ZarrReader {
     }
 
     /// What a missing key means: the fill value, but only while the array itself is still there.
-    fn absent(&self, look: bool) -> Result<Unit, StoreError> {
-        if look && !self.store.has(self.header.metadata_key)? {
-            return Err(StoreError::Io {
+    fn absent(&self, look: bool, unit: &[u64]) -> Result<Unit, StoreError> {
+        if look && !self.store.has(self.header.metadata_key).map_err(|e| within(e, unit))? {
+            let gone = StoreError::Io {
                 path: self.path.clone(),
                 message: format!("the array went away: `{}` is gone", self.header.metadata_key),
                 kind: std::io::ErrorKind::NotFound,
-            });
+            };
+            return Err(within(gone, unit));
         }
         Ok(Unit::Absent)
     }

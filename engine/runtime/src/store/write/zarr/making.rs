@@ -8,6 +8,7 @@ use crate::store::write::replace::give_name;
 use crate::store::write::sink::partial_name;
 use crate::store::write::{WriteOptions, elsewhere};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Metadata documents by their keys, the one that makes it an array last.
@@ -47,16 +48,25 @@ pub(in crate::store::write) fn another(path: &Path) -> StoreError {
 struct Beside {
     path: PathBuf,
     keys: Directory,
+    documents: Documents,
     sync: bool,
+}
+
+/// True where all documents are there as they were written.
+fn stand(root: &Path, documents: &Documents) -> bool {
+    documents.iter().all(|(key, text)| fs::read(root.join(key)).is_ok_and(|old| old == text.as_bytes()))
+}
+
+/// What was written is not there any more, so that it can't be completed.
+pub(in crate::store::write) fn went_away(path: &Path) -> StoreError {
+    let message = "the store went away, or was changed by someone else, while it was written".into();
+    StoreError::Io { path: path.into(), message, kind: ErrorKind::NotFound }
 }
 
 impl Beside {
     fn begin(path: &Path, documents: &Documents, options: &WriteOptions) -> Result<(Beside, u64), StoreError> {
         let partial = partial_name(path);
-        let same = |root: &Path| {
-            let is = |(key, text): &(&str, String)| fs::read(root.join(key)).is_ok_and(|old| old == text.as_bytes());
-            documents.iter().all(is)
-        };
+        let same = |root: &Path| stand(root, documents);
         if options.resume {
             // A run may have been killed after it gave the store its name, and before it could tell so.
             let named = !partial.exists() && same(path);
@@ -76,7 +86,7 @@ impl Beside {
                 bytes += keys.put(key, text.as_bytes().into())?;
             }
         }
-        Ok((Beside { path: path.into(), keys, sync: options.sync }, bytes))
+        Ok((Beside { path: path.into(), keys, documents: documents.clone(), sync: options.sync }, bytes))
     }
 }
 
@@ -86,6 +96,9 @@ impl Making for Beside {
     }
 
     fn complete(&self) -> Result<u64, StoreError> {
+        if !stand(self.keys.root(), &self.documents) {
+            return Err(went_away(self.keys.root()));
+        }
         give_name(self.keys.root(), &self.path, self.sync).map(|()| 0)
     }
 

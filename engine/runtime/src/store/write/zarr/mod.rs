@@ -19,6 +19,8 @@ use ops_core::{ArrayMeta, Block};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+#[cfg(feature = "remote")]
+pub(in crate::store::write) use making::went_away;
 pub(in crate::store::write) use making::{Documents, Making, another};
 
 struct ZarrWriter {
