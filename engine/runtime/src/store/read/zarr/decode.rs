@@ -78,20 +78,14 @@ impl Decoder {
         self.bytes
     }
 
-    /// True where chunks are decoded right into their place.
-    pub(super) fn direct(&self) -> bool {
-        self.direct.is_some()
+    /// How chunks are decoded right into their place; `None` where that takes more than one step.
+    pub(super) fn direct(&self) -> Option<Direct> {
+        self.direct
     }
 
     /// True where a chunk is stored as it is in memory.
     pub(super) fn plain(&self) -> bool {
         self.direct == Some(Direct::Plain)
-    }
-
-    /// Decodes a chunk into its place; `None` where that takes more than one step, and what is wrong with it otherwise.
-    pub(super) fn decode_into(&self, encoded: &[u8], out: &mut [u8]) -> Option<Result<(), String>> {
-        let direct = self.direct?;
-        Some(direct.fill(encoded, out).and_then(|()| self.check_values(out)))
     }
 
     /// The most bytes an encoded chunk is read for: more than any codec makes of noise.

@@ -68,7 +68,7 @@ impl Found {
         let tile = h.unit.iter().zip(&self.meta.shape).map(|(u, n)| (*u).min(*n)).collect();
         SourceMeta {
             cache_bytes: self.cache_bytes(),
-            pooled: h.decoder.direct() && !engine_model::place::is_remote(self.store.root()),
+            pooled: h.decoder.direct().is_some() && !engine_model::place::is_remote(self.store.root()),
             scales: self.scales.clone(),
             ..SourceMeta::new(self.meta.clone(), Access::Tiles(tile), h.read_bytes())
         }

@@ -117,11 +117,12 @@ impl ZarrReader {
         let bytes = encoded.bytes().len() as u64;
         let broken = |e: String| named(&key, &format!("of {bytes} bytes can't be decoded: {}", lower(&e)));
         read.fetch_add(bytes, Ordering::Relaxed);
-        let mut block = Block::take(pool, dtype, region.clone());
-        if let Some(decoded) = self.header.decoder.decode_into(encoded.bytes(), block.bytes_mut()) {
-            return decoded.map(|()| Unit::Elements(block)).map_err(broken);
+        if let Some(direct) = self.header.decoder.direct() {
+            let mut block = Block::take(pool, dtype, region);
+            let filled = direct.fill(encoded.bytes(), block.bytes_mut());
+            let filled = filled.and_then(|()| self.header.decoder.check_values(block.bytes()));
+            return filled.map(|()| Unit::Elements(block)).map_err(broken);
         }
-        drop(block);
         let decoded = self.header.decoder.decode(encoded.bytes()).map_err(broken)?;
         let n = decoded.len();
         Block::adopt(dtype, region, decoded).map(Unit::Elements).ok_or_else(|| named(&key, &format!("holds {n} bytes")))
