@@ -214,6 +214,7 @@ fn a_run_that_has_not_ended_can_not_be_resumed() {
     command.arg("run").arg(&workflow).arg("--out").arg(&run).args(BLOCKS).args(["--set", "extent=200000"]);
     let mut child = command.args(["--progress", "none"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     while !run.join("Reports/journal").is_file() {
+        assert!(child.try_wait().unwrap().is_none(), "the run ended before it began a journal");
         std::thread::sleep(Duration::from_millis(5));
     }
     let refused = resume(&workflow, &run, &[]);

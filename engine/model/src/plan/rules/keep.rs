@@ -7,11 +7,14 @@
 use super::{Effort, Kept, Pass, decide, spill};
 use crate::catalog::Access;
 use crate::graph::{Kind, NodeId};
-use crate::plan::{Plan, Root, read_by};
+use crate::plan::{Plan, Root, read_by, root_array};
+use ops_core::Axis;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An array of more bytes an item is not kept merely to save time.
 pub(super) const ITEM_LIMIT: u64 = 64 << 20;
+/// What reading an element's byte from where it was written costs, in nanoseconds: fetching and decoding.
+const READ_NANOS_PER_BYTE: f32 = 1.0;
 /// What writing an element's byte to memory and reading it again costs, in nanoseconds.
 const KEEP_NANOS_PER_BYTE: f32 = 0.5;
 
@@ -20,11 +23,11 @@ pub(super) fn apply(plan: &mut Plan, pass: &Pass, classes: &[usize], effort: &Ef
     let mut must = must_keep(plan, pass, classes);
     let mut stored = stored(plan, pass, &must);
     let mut scratch = Vec::new();
-    must.extend(stored.keys().map(|n| (*n, "the level after it is made from what is written of it")));
+    must.extend(stored.keys().map(|n| (*n, "what is made from it is made from what is written of it")));
     let level = levels(plan, pass, &must);
     let mut uses: BTreeMap<NodeId, BTreeSet<u32>> = BTreeMap::new();
     for r in roots(pass) {
-        let n = crate::plan::root_array(&plan.graph, r);
+        let n = root_array(&plan.graph, r);
         let at = match r {
             Root::Reduce(r) => level[&r],
             _ => level[&n],
@@ -75,14 +78,44 @@ pub(super) fn apply(plan: &mut Plan, pass: &Pass, classes: &[usize], effort: &Ef
     Kept { kept, level, stored, scratch }
 }
 
-/// Arrays of images of several levels that the next level is made from: they are read where they are written, so that
-/// nothing is computed again for each level, and none is kept in memory. What is kept anyway, or is a source, is not.
+/// Written arrays that others of other extents are made from, whose tasks are others: they are read where they are written, so
+/// that nothing is computed again for each, and none is kept in memory. Of an image of several levels these are all but the
+/// last; of other outputs those that cost more to compute again than to read. What is kept anyway, or is a source, is not.
 fn stored(plan: &Plan, pass: &Pass, must: &BTreeMap<NodeId, &'static str>) -> BTreeMap<NodeId, usize> {
-    let is_last = |o: usize| plan.graph.outputs[o].part.as_ref().is_none_or(|p| p.level + 1 == p.image.paths.len());
-    let of = |o: &usize| (plan.graph.outputs[*o].node, *o);
-    let written = pass.outputs.iter().filter(|o| !is_last(**o)).map(of);
-    let computed = |n: &NodeId| matches!(plan.graph.node(*n).kind, Kind::Map(_) | Kind::Join(_));
-    written.filter(|(n, _)| computed(n) && !must.contains_key(n)).collect()
+    let computed = |n: NodeId| matches!(plan.graph.node(n).kind, Kind::Map(_) | Kind::Join(_));
+    let mut found = BTreeMap::new();
+    for &o in &pass.outputs {
+        let out = &plan.graph.outputs[o];
+        let (n, next) = (out.node, out.part.as_ref().is_some_and(|p| p.level + 1 < p.image.paths.len()));
+        if !computed(n) || must.contains_key(&n) {
+            continue;
+        }
+        let read = || plan.graph.node(n).metas[0].dtype.size() as f32 * READ_NANOS_PER_BYTE;
+        let dear = || out.format.is_zarr() && chain_nanos(plan, pass, n, must) > read();
+        if next || (dear() && made_into_others(plan, pass, n)) {
+            found.insert(n, o);
+        }
+    }
+    found
+}
+
+/// True where a root of other extents, in the same pass, is made from an array.
+fn made_into_others(plan: &Plan, pass: &Pass, id: NodeId) -> bool {
+    let extents = |n: NodeId| -> Vec<(Axis, u64)> {
+        let meta = plan.graph.node(n).metas.first();
+        let all = meta.into_iter().flat_map(|m| m.axes.iter().zip(m.shape.iter().copied()));
+        all.filter(|(a, _)| *a != Axis::C).collect()
+    };
+    // Nodes come after what they are made from.
+    let mut from: BTreeSet<NodeId> = BTreeSet::from([id]);
+    for &n in pass.nodes.iter().filter(|n| **n > id) {
+        if read_by(&plan.graph, n).any(|a| from.contains(&a)) {
+            from.insert(n);
+        }
+    }
+    let own = extents(id);
+    let arrays = roots(pass).map(|r| root_array(&plan.graph, r)).filter(|n| !plan.graph.node(*n).is_reduce());
+    arrays.into_iter().any(|n| n != id && from.contains(&n) && extents(n) != own)
 }
 
 /// Bytes of the largest array a node makes for items of these classes.
