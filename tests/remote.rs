@@ -62,7 +62,8 @@ fn vars(server: &Server) -> Vec<(&'static str, String)> {
     vars
 }
 
-const HASTE: [(&str, &str); 2] = [("ENGINE_STORE_TIMEOUT", "1"), ("ENGINE_STORE_ATTEMPTS", "3")];
+/// A loaded machine may take seconds for what is done at once elsewhere.
+const HASTE: [(&str, &str); 2] = [("ENGINE_STORE_TIMEOUT", "6"), ("ENGINE_STORE_ATTEMPTS", "3")];
 
 pub fn command(workflow: &Path, vars: &[(&'static str, String)], args: &[&str]) -> Command {
     let mut command = support::engine();
@@ -96,6 +97,16 @@ pub fn keys(store: &Path) -> BTreeMap<String, Vec<u8>> {
     tree::files(store).into_iter().map(read).collect()
 }
 
+/// Fails with the names of what differs.
+#[track_caller]
+pub fn same(found: &BTreeMap<String, Vec<u8>>, want: &BTreeMap<String, Vec<u8>>, label: &str) {
+    let names = |a: &BTreeMap<String, Vec<u8>>, b: &BTreeMap<String, Vec<u8>>| -> Vec<String> {
+        a.iter().filter(|(k, v)| b.get(*k) != Some(v)).map(|(k, v)| format!("{k} ({} bytes)", v.len())).collect()
+    };
+    let (more, less) = (names(found, want), names(want, found));
+    assert!(more.is_empty() && less.is_empty(), "{label}: found {more:?}, expected {less:?}");
+}
+
 /// The stores that every test reads, or compares with, on disk.
 pub fn stores(dir: &Path) -> PathBuf {
     let local = dir.join("local");
@@ -126,9 +137,9 @@ fn what_is_read_over_http_and_s3_is_what_lies_on_disk() {
         };
         let want = run(local.join(name).to_str().unwrap(), "local");
         assert!(want.len() > 10, "{name}");
-        assert_eq!(run(&format!("{}/data/a%20b/{name}", server.url()), "http"), want, "{name}");
+        same(&run(&format!("{}/data/a%20b/{name}", server.url()), "http"), &want, name);
         server.load(&local, "/data/a-b");
-        assert_eq!(run(&format!("s3://data/a-b/{name}/"), "s3"), want, "{name}");
+        same(&run(&format!("s3://data/a-b/{name}/"), "s3"), &want, name);
         server.remove("/data/a-b");
     }
 }
@@ -200,18 +211,22 @@ fn a_server_that_is_not_well_is_asked_again_and_named_when_that_does_not_help() 
         server.heal();
         server.fail(case.fault, READ, case.part, case.times);
         let (out, since) = (format!("run{n}"), Instant::now());
-        let output = call(&path, &vars(&server), &["--out", &out]);
+        let mut vars = vars(&server);
+        if matches!(case.fault, Fault::Silence | Fault::Drip) {
+            vars.push(("ENGINE_STORE_TIMEOUT", "1".into()));
+        }
+        let output = call(&path, &vars, &["--out", &out]);
         println!("{label}: {:?}, {}", since.elapsed(), stderr(&output).lines().last().unwrap_or_default());
         expect(&output, case.code, case.says);
-        assert!(since.elapsed() < Duration::from_secs(25), "{label}: {:?}", since.elapsed());
+        assert!(since.elapsed() < Duration::from_secs(60), "{label}: {:?}", since.elapsed());
         let result = dir.path().join(&out).join("Results/Out.zarr");
         if case.code == 5 {
             // Once the server is well the run goes on.
             server.heal();
-            expect(&call(&path, &vars(&server), &["--resume", &out]), 0, &[]);
+            expect(&call(&path, &vars, &["--resume", &out]), 0, &[]);
         }
         if case.code != 3 {
-            assert_eq!(keys(&result), want, "{label}");
+            same(&keys(&result), &want, &label);
         }
     }
     // Twice 500, and then it is well: three requests for that key.
@@ -245,16 +260,20 @@ fn what_is_written_to_s3_is_what_is_written_to_disk() {
     server.fail(Fault::Silence, WRITE, "/c/2/0", 1);
     server.fail(Fault::Status(409, "OperationAborted"), WRITE, "/c/3/0", 2);
     expect(&call(&path, &vars(&server), &["--out", "s3"]), 0, &[]);
-    let same = |label: &str| {
+    let all_same = |label: &str| {
         for name in STORES {
-            assert_eq!(server.below(&format!("/bucket/some/where/{name}/")), keys(&local.join(name)), "{name} {label}");
+            same(
+                &server.below(&format!("/bucket/some/where/{name}/")),
+                &keys(&local.join(name)),
+                &format!("{name} {label}"),
+            );
         }
         let all = server.below("/bucket/");
         let strange: Vec<_> =
             all.keys().filter(|k| !STORES.iter().any(|s| k.starts_with(&format!("some/where/{s}/")))).collect();
         assert!(strange.is_empty(), "{label}: {strange:?}");
     };
-    same("written");
+    all_same("written");
     // What is there is replaced only when that is asked for.
     server.put("/bucket/some/where/new.zarr/c/9/9", vec![1]);
     server.put("/bucket/some/where/levels.ome.zarr/7/c/0/0", vec![1]);
@@ -262,9 +281,9 @@ fn what_is_written_to_s3_is_what_is_written_to_disk() {
     expect(&refused, 4, &["E0710", "s3://bucket/some/where/new.zarr` exists already"]);
     assert!(!dir.path().join("again").exists());
     expect(&call(&path, &vars(&server), &["--out", "again", "--overwrite"]), 0, &[]);
-    same("replaced");
+    all_same("replaced");
     expect(&call(&path, &vars(&server), &["--resume", "again"]), 0, &[]);
-    same("nothing to do");
+    all_same("nothing to do");
     // Everything of the record was written while the secrets were there.
     let mut looked = 0;
     for run in ["s3", "again"] {
@@ -289,7 +308,7 @@ fn a_write_that_fails_leaves_no_whole_store_and_goes_on_when_the_server_is_well(
         (Fault::Status(503, "SlowDown"), "new.zarr/c/2/2", "503 SlowDown"),
         (Fault::Status(500, "InternalError"), "levels.ome.zarr/1/c/1/0", "500 InternalError"),
         (Fault::Reset, "shards.zarr/c/2/1", "connection was lost"),
-        (Fault::Silence, "old.zarr/3/3", "within 1 s"),
+        (Fault::Silence, "old.zarr/3/3", "within 6 s"),
         (Fault::Status(403, "AccessDenied"), "plain.zarr/c/2/1", "403 AccessDenied"),
         (Fault::Status(500, ""), "levels.ome.zarr/zarr.json", "500"),
         (Fault::Status(500, ""), "new.zarr/zarr.json", "500"),
@@ -318,7 +337,11 @@ fn a_write_that_fails_leaves_no_whole_store_and_goes_on_when_the_server_is_well(
         expect(&output, 0, &[]);
         assert!(number(&output, "tasks_resumed") > 0, "{part}");
         for name in STORES {
-            assert_eq!(server.below(&format!("/bucket/to/{name}/")), keys(&local.join(name)), "{name} after {part}");
+            same(
+                &server.below(&format!("/bucket/to/{name}/")),
+                &keys(&local.join(name)),
+                &format!("{name} after {part}"),
+            );
         }
     }
 }
@@ -365,7 +388,7 @@ fn a_run_to_s3_that_is_killed_goes_on_and_its_lock_is_taken_over() {
         let (ran, before) = (number(&resumed, "tasks"), number(&resumed, "tasks_resumed"));
         assert_eq!(ran + before, total);
         assert!(before > 0, "kill {n}: {ran} of {total} were done again");
-        assert_eq!(server.below("/bucket/to/"), want, "kill {n}");
+        same(&server.below("/bucket/to/"), &want, &format!("kill {n}"));
         let again = call(&path, &vars(&server), &["--resume", &out]);
         assert_eq!((number(&again, "tasks"), number(&again, "tasks_resumed")), (0, total));
     }
@@ -440,7 +463,7 @@ fn places_that_can_not_be_used_are_refused_before_anything_is_done() {
     try_with(read("s3://bucket/x.zarr"), &odd, 3, &["AWS_ENDPOINT_URL", "without a password"]);
     // What is there does not speak TLS.
     let https = read(&format!("{}/x.zarr", server.url().replace("http:", "https:")));
-    try_with(https, &with, 3, &["E0602", "can't connect", "3 attempts"]);
+    try_with(https, &with, 3, &["E0602", "https://127.0.0.1", "3 attempts"]);
     // Nobody listens, and nobody is let in.
     let mut nobody = with.clone();
     nobody.retain(|(n, _)| *n != "AWS_ENDPOINT_URL");
