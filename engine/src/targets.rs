@@ -79,9 +79,12 @@ fn report_existing(
     let mut there = Vec::new();
     for item in items {
         let store = outputs.store(plan, o, item);
+        if ours(&outputs.path(plan, o, item)) {
+            continue;
+        }
         match exists(&store) {
-            Ok(true) if !ours(&outputs.path(plan, o, item)) => there.push(store),
-            Ok(_) => {}
+            Ok(true) => there.push(store),
+            Ok(false) => {}
             Err(e) => return report.push(failed(e)),
         }
     }
