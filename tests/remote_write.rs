@@ -157,6 +157,42 @@ fn a_run_to_s3_that_is_killed_goes_on_and_its_lock_is_taken_over() {
 }
 
 #[test]
+fn a_run_whose_lock_was_taken_over_writes_no_more() {
+    let dir = support::temp();
+    let server = Server::start().signed(KEY);
+    let text = |to: &str| {
+        format!(
+            "version: 1\ninputs: {{noise: {{generate: {{shape: [9000, 9000], dtype: uint8, pattern: noise}}}}}}\n\
+             steps: {{slow: {{op: median, input: noise, with: {{size: 11}}}}}}\n\
+             outputs: {{Out: {{from: slow, chunks: [64, 64], to: \"{to}\"}}}}\nrun: {{threads: 1, block: 64}}\n"
+        )
+    };
+    let other =
+        "{\"host\": \"far\", \"pid\": 7, \"born\": 1, \"space\": \"there\", \"token\": \"t\", \"heartbeat\": 1}";
+    let start = |folder: &str, to: &str| {
+        let path = write(&dir.path().join(folder), &text(to), &[]);
+        let mut command = command(&path, &vars(&server), &["--out", "run"]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let (there, here) = (start("there", "s3://bucket/out.zarr"), start("here", "out.zarr"));
+    let (since, lock) = (Instant::now(), dir.path().join("here/out.zarr.lock"));
+    while !(server.below("/bucket/").contains_key("out.zarr.lock") && lock.is_file()) {
+        assert!(since.elapsed() < Duration::from_secs(60), "no locks");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    server.put("/bucket/out.zarr.lock", other.into());
+    std::fs::remove_file(&lock).unwrap();
+    std::fs::write(&lock, other).unwrap();
+    for (child, path) in [(there, "s3://bucket/out.zarr.lock"), (here, "out.zarr.lock")] {
+        expect(&child.wait_with_output().unwrap(), 6, &["another run has taken over the lock", path]);
+    }
+    // It is the other's.
+    assert_eq!(server.below("/bucket/")["out.zarr.lock"], other.as_bytes());
+    assert_eq!(std::fs::read(&lock).unwrap(), other.as_bytes());
+}
+
+#[test]
 fn the_lock_of_another_host_is_kept_until_it_is_silent_for_long() {
     let dir = support::temp();
     let server = Server::start().signed(KEY);
