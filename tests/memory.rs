@@ -29,7 +29,7 @@ fn measure(workflow: &Path, args: &[&str]) -> (String, Option<String>) {
 #[test]
 fn the_projection_bounds_what_is_measured_and_not_by_much() {
     let mut wrong = Vec::new();
-    for name in ["bcss.yaml", "astronaut.yaml", "pyramid.yaml", "rechunk.yaml"] {
+    for name in ["bcss.yaml", "astronaut.yaml", "pyramid.yaml", "rechunk.yaml", "segment3d.yaml"] {
         for block in ["64", "256", "512", "100000"] {
             for threads in ["1", "2"] {
                 let args = ["--block", block, "--threads", threads, "--memory", "4GiB"];

@@ -92,6 +92,11 @@ impl RunDir {
         self.root.join("Reports")
     }
 
+    /// Where arrays go that are written only to be read again.
+    pub fn scratch(&self) -> PathBuf {
+        self.root.join(engine_runtime::exec::outputs::SCRATCH)
+    }
+
     /// Where outputs go.
     pub fn results(&self) -> PathBuf {
         self.root.join("Results")

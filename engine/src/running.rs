@@ -4,12 +4,13 @@ use crate::loading::show;
 use crate::prepare::{self, Prepared, ProfileArgs, WorkflowArgs};
 use crate::run_dir::RunDir;
 use crate::{exit, header, targets};
-use engine_model::diag::{Report, Span};
-use engine_model::plan::{Plan, Settings as PlanSettings, document};
+use engine_model::diag::{Diagnostic, Report, Span};
+use engine_model::plan::{Plan, Settings as PlanSettings, document, print};
 use engine_runtime::bus::Bus;
 use engine_runtime::event::{Event, RunStatus};
 use engine_runtime::exec::clock::{Clock, process_cpu};
 use engine_runtime::exec::run::{self as exec, Durability, Options, Outcome};
+use engine_runtime::host;
 use engine_telemetry::profile::Clock as ProfileClock;
 use engine_telemetry::record::{Record, RecordError};
 use engine_telemetry::{Settings, subscribers, waiting_bytes};
@@ -100,6 +101,12 @@ pub fn execute(request: Request<'_>) -> Result<Ran, u8> {
     };
     // The lock is held until the run has ended.
     let (dir, _lock) = dir.map_err(usage)?;
+    room_for_scratch(&plan, &dir.root).map_err(|d| {
+        let mut report = Report::default();
+        report.push(d);
+        show(&prepared.sources, &report);
+        exit::IMPOSSIBLE
+    })?;
     let journal = dir.journal(request.resume.is_some(), request.durability).map_err(usage)?;
     let cpu_profile = request.settings.profile == ProfileClock::Cpu;
     let config = header::settings(cpu_profile, request.keep_going, request.durability, &prepared);
@@ -130,8 +137,28 @@ pub fn execute(request: Request<'_>) -> Result<Ran, u8> {
     for w in bus.finish() {
         eprintln!("warning: {w}");
     }
+    // A run that goes on later reads it again.
+    if outcome.status == RunStatus::Ok
+        && plan.scratch_bytes() > 0
+        && let Err(e) = std::fs::remove_dir_all(dir.scratch())
+    {
+        eprintln!("warning: can't remove `{}`: {e}", dir.scratch().display());
+    }
     let cpu = process_cpu().saturating_sub(cpu) as f64 / 1e9;
     Ok(Ran { dir, plan, outcome, wall: started.elapsed().as_secs_f64(), cpu })
+}
+
+/// Refuses a plan whose scratch may not fit the disk of the run directory.
+fn room_for_scratch(plan: &Plan, dir: &Path) -> Result<(), Diagnostic> {
+    let needed = plan.scratch_bytes();
+    let Some(free) = host::free_disk(dir).filter(|free| *free < needed) else { return Ok(()) };
+    let of = plan.graph.outputs.iter().filter(|o| o.scratch).map(|o| format!("`{}`", plan.graph.node(o.node).label()));
+    let arrays = of.collect::<Vec<_>>().join(", ");
+    let (needed, free, dir) = (print::bytes(needed), print::bytes(free), dir.display());
+    let message = format!("the run may write {needed} of scratch, and {free} are free on the disk of `{dir}`");
+    let d =
+        Diagnostic::new("E0802", Span::default(), message).note(format!("it is for {arrays}; `engine plan` says why"));
+    Err(d.help("choose a run directory on a larger disk with --out, or free some space"))
 }
 
 /// Prints a bug of the engine; gives its exit code.

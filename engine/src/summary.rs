@@ -70,6 +70,7 @@ pub fn document(ran: &Ran) -> serde_json::Value {
         "items_failed": o.items_failed,
         "bytes_read": o.bytes_read,
         "bytes_written": o.bytes_written,
+        "bytes_spilled": o.bytes_spilled,
         "outputs": o.outputs,
         "missing": o.missing.iter().map(|(output, _)| output).collect::<Vec<_>>(),
         "warnings": o.warnings,
@@ -123,6 +124,9 @@ fn text(ran: &Ran) {
         bytes(o.bytes_read),
         bytes(o.bytes_written)
     ));
+    if o.bytes_spilled > 0 {
+        output::line(format!("  {} spilled to scratch, removed at the end", bytes(o.bytes_spilled)));
+    }
     if o.tasks_resumed > 0 {
         output::line(format!("  {} done before", count(o.tasks_resumed, "task")));
     }

@@ -28,6 +28,8 @@ pub struct SourceMeta {
     /// Bytes of decoded tiles that an open source keeps so that none is decoded twice, where neighbouring blocks share
     /// them; 0 for a source that keeps none.
     pub cache_bytes: u64,
+    /// True where what is read and decoded lies in buffers of the pool.
+    pub pooled: bool,
     /// Where the elements lie in space and time, for each axis that the file tells of.
     pub scales: Vec<AxisScale>,
 }
@@ -35,7 +37,7 @@ pub struct SourceMeta {
 impl SourceMeta {
     /// A source that keeps nothing and says nothing of space.
     pub fn new(array: ArrayMeta, access: Access, read_bytes: u64) -> SourceMeta {
-        SourceMeta { array, access, read_bytes, cache_bytes: 0, scales: Vec::new() }
+        SourceMeta { array, access, read_bytes, cache_bytes: 0, pooled: false, scales: Vec::new() }
     }
 }
 

@@ -136,6 +136,24 @@ pub fn default_chunks(meta: &ArrayMeta) -> Vec<u64> {
         .collect()
 }
 
+/// Layers of chunks that a sweep with a halo needs twice are kept, within these bytes.
+const CACHE: u64 = 32 << 20;
+const LARGEST_CACHE: u64 = 512 << 20;
+
+/// Bytes of decoded chunks, of `own` bytes each, that are best kept of an array: what a sweep with a halo goes through
+/// between the first and the last use of a chunk, two along every axis. With a little less each is dropped just before
+/// its last use.
+pub fn cache_bytes(shape: &[u64], chunk: &[u64], own: u64) -> u64 {
+    let counts: Vec<u64> = shape.iter().zip(chunk).map(|(n, c)| n.div_ceil((*c).max(1))).collect();
+    let (mut behind, mut sweep) = (own, 0u64);
+    for &n in counts.iter().rev() {
+        sweep = sweep.saturating_add(if n > 1 { behind.saturating_mul(2) } else { 0 });
+        behind = behind.saturating_mul(n);
+    }
+    // Tasks of several threads are not quite in order.
+    sweep.saturating_add(own.saturating_mul(8)).clamp(CACHE, LARGEST_CACHE).min(behind).max(own)
+}
+
 /// Bytes of a band of rows that PNG compresses at once.
 const PNG_BAND: u64 = 256 << 10;
 

@@ -44,6 +44,12 @@ pub fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, |n| n.get())
 }
 
+/// Bytes that may still be written to the disk of a directory; `None` where that can't be told.
+pub fn free_disk(dir: &std::path::Path) -> Option<u64> {
+    let found = rustix::fs::statvfs(dir).ok()?;
+    Some(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
 /// The name of this host.
 pub fn name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()

@@ -124,7 +124,9 @@ fn outputs(plan: &Plan, journal: &Journal, places: &Outputs) -> Vec<Progress> {
             let class = plan.graph.class_of(group.family, item);
             for &id in plan.groups[at].stages_of(class) {
                 for &root in &plan.stage(id).roots {
-                    for o in (0..plan.graph.outputs.len()).filter(|o| leaves(plan, root, *o)) {
+                    for o in (0..plan.graph.outputs.len())
+                        .filter(|o| leaves(plan, root, *o) && !plan.graph.outputs[*o].scratch)
+                    {
                         let out = &plan.graph.outputs[o];
                         // The levels of an image are told apart.
                         let name = out.part.as_ref().map_or_else(|| out.decl.name.value.clone(), |_| out.label());

@@ -34,7 +34,7 @@ pub use grid::Grid;
 pub use lower::{ArrayPort, Lowering, Port, Scope, ValuePort};
 pub use meta::{ArrayMeta, PortMeta, Ports};
 pub use op::{FinishCall, Map, MapCall, Need, Needs, Op, Reduce, ReduceCall};
-pub use pool::Pool;
+pub use pool::{Buf, Pool};
 pub use region::{Index, Region};
 pub use registry::{InputKind, InputSpec, OpEntry};
 pub use table::{Column, ColumnData, Table};

@@ -71,6 +71,12 @@ pub trait Map: Debug + Send + Sync {
     /// When the data can't be processed.
     fn apply(&self, call: &MapCall<'_>, out: &mut Block) -> Result<(), OpError>;
 
+    /// Extents of a grid whose cells are computed as a whole: blocks that cut none of them compute nothing twice.
+    fn granule(&self, ports: &Ports) -> Option<Vec<u64>> {
+        let _ = ports;
+        None
+    }
+
     /// Bytes of scratch taken from the pool while computing `out`, besides input and output blocks.
     fn scratch_bytes(&self, ports: &Ports, out: &Region) -> u64 {
         let _ = (ports, out);
@@ -128,6 +134,12 @@ pub trait Reduce: Debug + Send + Sync {
         Need::same(ports.len(), block)
     }
 
+    /// Extents of a grid whose cells are accounted for as a whole; see [`Map::granule`].
+    fn granule(&self, ports: &Ports) -> Option<Vec<u64>> {
+        let _ = ports;
+        None
+    }
+
     /// A partial that accounts for nothing.
     fn start(&self, ports: &Ports) -> Self::Partial;
 
@@ -172,6 +184,7 @@ pub type AnyPartial = Box<dyn Any + Send>;
 pub trait DynReduce: Debug + Send + Sync {
     fn check(&self, ports: &Ports) -> Result<(), OpError>;
     fn needs(&self, ports: &Ports, block: &Region) -> Needs;
+    fn granule(&self, ports: &Ports) -> Option<Vec<u64>>;
     fn start(&self, ports: &Ports) -> AnyPartial;
     fn add(&self, call: &ReduceCall<'_>, partial: &mut AnyPartial) -> Result<(), OpError>;
     fn merge(&self, into: &mut AnyPartial, other: AnyPartial) -> Result<(), OpError>;
@@ -203,6 +216,9 @@ impl<R: Reduce> DynReduce for R {
     }
     fn needs(&self, ports: &Ports, block: &Region) -> Needs {
         Reduce::needs(self, ports, block)
+    }
+    fn granule(&self, ports: &Ports) -> Option<Vec<u64>> {
+        Reduce::granule(self, ports)
     }
     fn start(&self, ports: &Ports) -> AnyPartial {
         Box::new(Reduce::start(self, ports))

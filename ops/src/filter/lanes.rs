@@ -164,24 +164,21 @@ pub(super) fn merged<T: Keyed>(
 /// Sorts the columns of a strip by code: as [`columns`].
 #[inline(always)]
 pub(super) fn sorts<T: Keyed, const C: usize>(
-    sort: impl Fn([T::Key; C]) -> [T::Key; C],
+    sort: impl Fn(&[&[T::Key; RUN]; C], usize) -> [T::Key; C],
     offsets: &[usize],
     src: &[T],
     sorted: &mut [T::Key],
     (pitch, wide): (usize, usize),
 ) {
+    let mut keys = [[T::Key::default(); RUN]; C];
     let mut found = [[T::Key::default(); RUN]; C];
     for at in (0..wide).step_by(RUN) {
         let n = RUN.min(wide - at);
-        let rows: [&[T]; C] = std::array::from_fn(
-            #[inline(always)]
-            |i| &src[at + offsets[i]..][..n],
-        );
-        for l in 0..n {
-            let column = sort(std::array::from_fn(
-                #[inline(always)]
-                |i| rows[i][l].key(),
-            ));
+        load(offsets, &src[at..], keys.as_flattened_mut(), RUN, n);
+        let rows = keys.each_ref();
+        // All lanes of a run, whatever the last ones hold: a number that is known is what makes vectors of the loop.
+        for l in 0..RUN {
+            let column = sort(&rows, l);
             for k in 0..C {
                 found[k][l] = column[k];
             }
@@ -192,25 +189,27 @@ pub(super) fn sorts<T: Keyed, const C: usize>(
     }
 }
 
-/// Finds the median of each window of a strip by code: as [`merged`]. `S` is the size of the window.
+/// Finds the median of each window of a strip by code: as [`merged`]. `S` is the size of the window; rows of `sorted` are
+/// read in whole runs.
 #[inline(always)]
 pub(super) fn medians<T: Keyed, const S: usize>(
-    median: impl Fn([T::Key; S]) -> T::Key,
+    median: impl Fn(&[&[T::Key; RUN]; S], usize) -> T::Key,
     layout: &Layout,
     sorted: &[T::Key],
     pitch: usize,
     dst: &mut [T],
 ) {
-    let (ranks, mut found) = (layout.columns.len(), [T::Key::default(); RUN]);
+    let (ranks, none, mut found) = (layout.columns.len(), [T::Key::default(); RUN], [T::Key::default(); RUN]);
     for (s, dst) in dst.chunks_mut(RUN).enumerate() {
-        let n = dst.len();
-        let row = |i: usize| &sorted[i % ranks * pitch + i / ranks * layout.inner + s * RUN..][..n];
-        let rows: [&[T::Key]; S] = std::array::from_fn(row);
-        for (l, found) in found[..n].iter_mut().enumerate() {
-            *found = median(std::array::from_fn(
-                #[inline(always)]
-                |i| rows[i][l],
-            ));
+        let mut rows = [&none; S];
+        for (i, row) in rows.iter_mut().enumerate() {
+            let from = i % ranks * pitch + i / ranks * layout.inner + s * RUN;
+            if let Some(run) = sorted[from..from + RUN].first_chunk() {
+                *row = run;
+            }
+        }
+        for (l, found) in found.iter_mut().enumerate() {
+            *found = median(&rows, l);
         }
         dst.iter_mut().zip(&found).for_each(|(d, k)| *d = T::of_key(*k));
     }

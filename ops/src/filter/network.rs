@@ -291,17 +291,17 @@ mod tests {
         assert!(sorting(9).steps.len() <= 27);
     }
 
-    /// A network as a function of Rust.
+    /// A network as a function of Rust, of lane `l` of runs of values.
     fn source(net: &Network, outputs: &[Wire], doc: &str, name: &str) -> String {
         let asked = net.asked(outputs);
-        let wire = |w: Wire| if w < net.inputs { format!("v[{w}]") } else { format!("w{}", w - net.inputs) };
+        let wire = |w: Wire| if w < net.inputs { format!("v[{w}][l]") } else { format!("w{}", w - net.inputs) };
         let n = net.inputs;
         let (result, found) = match outputs {
             [one] => ("K".to_owned(), wire(*one)),
             all => (format!("[K; {n}]"), format!("[{}]", all.iter().map(|&w| wire(w)).collect::<Vec<_>>().join(", "))),
         };
         let mut text = format!("/// {doc}\n#[inline(always)]\n");
-        text += &format!("pub(super) fn {name}<K: Ord + Copy>(v: [K; {n}]) -> {result} {{\n");
+        text += &format!("pub(super) fn {name}<K: Ord + Copy>(v: &[&[K; RUN]; {n}], l: usize) -> {result} {{\n");
         for (i, g) in net.gates.iter().enumerate().filter(|(i, _)| asked[*i]) {
             let call = if g.max { "max" } else { "min" };
             text += &format!("    let w{i} = {}.{call}({});\n", wire(g.a), wire(g.b));
@@ -316,7 +316,8 @@ mod tests {
             "//! Networks of the windows that are used most, as code: their values stay in registers.\n\
              //!\n\
              //! Written by a test of `network`.\n\n\
-             #![expect(clippy::let_and_return, reason = \"every line is one step of the network\")]\n",
+             #![expect(clippy::let_and_return, reason = \"every line is one step of the network\")]\n\n\
+             use super::lanes::RUN;\n",
         );
         for n in [3, 5, 9] {
             let mut net = Network::new(n);

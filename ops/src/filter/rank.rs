@@ -7,7 +7,7 @@
 
 use super::histogram;
 use super::key::Keyed;
-use super::lanes::{Room, columns, direct, medians, merged, run, sorts};
+use super::lanes::{RUN, Room, columns, direct, medians, merged, run, sorts};
 use super::network::{Program, selecting, sorting};
 use super::small_networks as code;
 use super::window::Window;
@@ -120,9 +120,9 @@ impl Layout {
         self.row.min(STRIP)
     }
 
-    /// Elements between sorted columns of neighbouring ranks.
+    /// Elements between sorted columns of neighbouring ranks: whole runs, and what the last window needs beyond.
     fn pitch(&self) -> usize {
-        self.strip() + (self.width - 1) * self.inner
+        self.strip().next_multiple_of(RUN) + (self.width - 1) * self.inner
     }
 }
 

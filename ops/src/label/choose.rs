@@ -3,13 +3,16 @@
 //! `Choose` is the reduction: it joins components as `label.join` does, and numbers those that are chosen 2 and the others
 //! 1. `Chosen` is the map that writes them.
 
+use super::cells::{AT_ONCE, Cells, FACES_BYTES};
+use super::choose_across::{ChooseAcross, ChosenAcross};
 use super::join::{Join, Joined, Seen, state_bytes};
 use super::keys::Numbering;
+use super::meet::Meet;
 use super::part::Part;
 use super::placed::Placed;
-use ops_core::block::for_rows;
 use ops_core::{
-    ArrayMeta, Block, DType, FinishCall, Map, MapCall, Needs, OpError, Ports, Reduce, ReduceCall, Region, Value,
+    ArrayMeta, ArrayPort, Block, DType, FinishCall, Lowering, Map, MapCall, Needs, OpError, Ports, Reduce, ReduceCall,
+    Region, Scope, Value,
 };
 use std::sync::Arc;
 
@@ -119,22 +122,30 @@ fn sizes(parts: &Placed, roots: &[u32]) -> Vec<u32> {
 fn at_edge(parts: &Placed, roots: &[u32], array: &Region) -> Vec<u32> {
     let mut found = vec![OTHER; roots.len()];
     parts.each(|(part, &base)| {
-        let (region, last) = (&part.region, array.rank() - 1);
-        let mut touches = |component: u32| found[roots[(base + component) as usize] as usize] = CHOSEN;
-        let mut row = 0;
-        for_rows(region, |at| {
-            let outermost = |a: usize| at[a] == 0 || at[a] + 1 == array.hi[a];
-            if (0..last).any(outermost) {
-                part.components(row).iter().for_each(|&c| touches(c));
-            } else {
-                let left = if region.lo[last] == 0 { part.leftmost(row) } else { None };
-                let right = if region.hi[last] == array.hi[last] { part.rightmost(row) } else { None };
-                left.into_iter().chain(right).for_each(&mut touches);
-            }
-            row += 1;
-        });
+        part.at_edge(array, |component| found[roots[(base + component) as usize] as usize] = CHOSEN);
     });
     found
+}
+
+/// Adds what chooses among the components of a mask: the mask of those that are chosen, or of all others. `names` are those
+/// of the reduction and of the map.
+pub(crate) fn lower(
+    g: &mut Lowering,
+    mask: ArrayPort,
+    choose: Choose,
+    others: bool,
+    names: (&'static str, &'static str),
+) -> Result<ArrayPort, OpError> {
+    let at_once = choose.state_bytes(&g.ports(&[mask]));
+    let extents = Cells::suited(&g.meta(mask).shape);
+    if at_once <= AT_ONCE || !Cells::fits(&g.meta(mask).shape, &extents) {
+        let state = g.reduce(names.0, choose, &[mask], &[], Scope::Item)?;
+        return g.map(names.1, Chosen { others }, &[mask], &[state]);
+    }
+    let meet = Meet { connectivity: choose.connectivity as usize, extents, faces_bytes: FACES_BYTES };
+    let across = ChooseAcross { meet: meet.clone(), rule: choose.rule };
+    let state = g.reduce(names.0, across, &[mask], &[], Scope::Item)?;
+    g.map(names.1, ChosenAcross { meet, rule: choose.rule, others }, &[mask], &[state])
 }
 
 /// The voxels of chosen components as a mask; or all others.

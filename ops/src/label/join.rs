@@ -4,7 +4,6 @@ use super::keys::{Keys, Numbering};
 use super::part::Part;
 use super::placed::Placed;
 use super::runs::neighbours;
-use ops_core::block::for_rows;
 use ops_core::{Block, DType, Element, FinishCall, OpError, Ports, Reduce, ReduceCall, Region, Value, with_dtype};
 use std::sync::Arc;
 
@@ -37,7 +36,7 @@ pub(crate) struct Joined {
 }
 
 /// The largest number an unsigned dtype holds.
-fn largest(dtype: DType) -> u64 {
+pub(super) fn largest(dtype: DType) -> u64 {
     u64::MAX >> (64 - 8 * dtype.size() as u32)
 }
 
@@ -52,7 +51,7 @@ impl Join {
         let near = neighbours(meta.rank(), self.connectivity as usize);
         let keys = Keys::new(&meta.shape, &self.numbering);
         let keys = (!keys.is_raster()).then_some(&keys);
-        Part::find(block.as_slice::<T>(), region, &near, keys, call.pool).ok_or_else(|| {
+        Part::find((block.as_slice::<T>(), block.region()), region, &near, keys, call.pool).ok_or_else(|| {
             let m = format!("expected blocks of at most 2^32 runs of voxels, found {region}");
             OpError::Data(format!("{m}: use smaller blocks"))
         })
@@ -205,34 +204,10 @@ fn by_key(parts: &mut Placed, numbers: &mut [u32]) -> u64 {
 impl Joined {
     /// Writes the numbers of a region's voxels. `false` when a voxel lies in no part.
     pub(crate) fn paint<O: Element>(&self, region: &Region, out: &mut [O]) -> bool {
-        let last = region.rank() - 1;
-        let (strides, mut painted) = (region.strides(), 0);
+        let mut painted = 0;
         self.parts.touching(region, |part, base| {
-            let common = part.region.intersect(region);
-            let whole = common == *region;
             let numbers = &self.numbers[base as usize..base as usize + part.count()];
-            let from = (common.lo[last] - part.region.lo[last]) as usize;
-            let (part_strides, len) = (part.region.strides(), common.len(last) as usize);
-            painted += common.volume();
-            ops_core::simd::vectorize(
-                #[inline(always)]
-                || {
-                    for_rows(
-                        &common,
-                        #[inline(always)]
-                        |at| {
-                            let place = |r: &Region, strides: &[usize]| -> usize {
-                                (0..at.len()).map(|a| (at[a] - r.lo[a]) as usize * strides[a]).sum()
-                            };
-                            let start = place(region, &strides);
-                            let row = place(&part.region, &part_strides) / part.region.len(last) as usize;
-                            // Beyond the row lies what is written later only if no other part is.
-                            let end = if whole { out.len() } else { start + len };
-                            part.paint(row, (from, from + len), numbers, &mut out[start..end]);
-                        },
-                    );
-                },
-            );
+            painted += part.paint(region, numbers, out);
         });
         painted == region.volume()
     }

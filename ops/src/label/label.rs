@@ -1,11 +1,15 @@
 //! `label`: connected components.
 
+use super::across::Across;
+use super::cells::{AT_ONCE, Cells, FACES_BYTES};
 use super::join::{Join, Joined};
 use super::keys::{Keys, Numbering};
+use super::meet::Meet;
+use super::numbered::NumberCells;
 use ops_core::contract::{Array, Case, Content, Expected, Input};
 use ops_core::{
     ArrayMeta, Block, DType, Element, Index, InputKind, InputSpec, Lowering, Map, MapCall, Needs, Op, OpError, Port,
-    Ports, Region, Scope, register_op, with_dtype,
+    Ports, Reduce, Region, Scope, register_op, with_dtype,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,9 +22,13 @@ use serde_json::{Value as Json, json};
 /// **Result.** Same shape and axes, dtype `uint32` or what `dtype` says. The numbers are those of the whole array,
 /// whatever blocks it is computed in: components are numbered in the order of `numbering`, without gaps.
 ///
-/// **Boundary.** Components end at the edge of the array. **Memory.** Until the last block is numbered a bit for each voxel
-/// and a word for every run of foreground and every component of a block: up to 4.8 bytes a voxel for the worst of inputs,
-/// 15 where components are numbered by blocks. Fewer than 2^32 components in all blocks.
+/// **Boundary.** Components end at the edge of the array.
+///
+/// **Memory.** Arrays up to about 14 million voxels are labelled at once: until the last block is numbered a bit for each voxel
+/// is held and a word for every run of foreground and every component of a block, up to 4.8 bytes a voxel for the worst of
+/// inputs, 15 where components are numbered by blocks. Larger ones are labelled in cells: what is held are the faces of
+/// cells, at most `faces_bytes`, and one to two hundredths of a byte a voxel; the input is computed or read twice. The result is
+/// the same. Fewer than 2^32 components.
 ///
 /// **Reference.** `scipy.ndimage.label` with `generate_binary_structure(rank, connectivity)`; with
 /// `numbering: {block: B}`, `dask_image.ndmeasure.label` on chunks of `B`.
@@ -37,6 +45,20 @@ pub struct Label {
     /// The dtype of the result, an unsigned integer; it must hold the number of components.
     #[serde(default = "uint32")]
     dtype: DType,
+    /// Extents of the cells in which an array is labelled that is too large to be labelled at once; an array of any size
+    /// where they are given. By default about a million voxels, or the `block` of `numbering`, which they must be where
+    /// components are numbered by blocks. The result does not depend on them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(inner(inner(range(min = 1))))]
+    cell: Option<Vec<u64>>,
+    /// The most bytes that the faces of cells, and the components that touch across them, may take. More is an error.
+    #[serde(default = "faces_bytes")]
+    #[schemars(range(min = 1))]
+    faces_bytes: u64,
+}
+
+fn faces_bytes() -> u64 {
+    FACES_BYTES
 }
 
 fn one() -> u64 {
@@ -64,6 +86,7 @@ impl Label {
             let expected = format!("a block of {rank} extents of at least 1 (the input's axes are {})", meta.axes);
             return Err(OpError::param("numbering", expected, format!("{b:?}")));
         }
+        self.check_cell(meta)?;
         if !matches!(self.dtype, DType::UInt8 | DType::UInt16 | DType::UInt32 | DType::UInt64) {
             return Err(OpError::param("dtype", "uint8, uint16, uint32 or uint64", self.dtype));
         }
@@ -71,11 +94,49 @@ impl Label {
     }
 }
 
+impl Label {
+    fn check_cell(&self, meta: &ArrayMeta) -> Result<(), OpError> {
+        let Some(cell) = &self.cell else { return Ok(()) };
+        if cell.len() != meta.rank() || cell.contains(&0) || !Cells::fits(&meta.shape, cell) {
+            let expected = format!("{} extents of at most 2^24 voxels in all, rows of at most 65536", meta.rank());
+            return Err(OpError::param("cell", expected, format!("{cell:?}")));
+        }
+        match &self.numbering {
+            Numbering::Block(block) if block != cell => {
+                let expected = format!("the block of `numbering`, {block:?}");
+                Err(OpError::param("cell", expected, format!("{cell:?}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Extents of the cells that an array is labelled in; `None` when it is labelled at once.
+    fn extents(&self, meta: &ArrayMeta, at_once: u64) -> Option<Vec<u64>> {
+        if self.cell.is_some() {
+            return self.cell.clone();
+        }
+        let extents = match &self.numbering {
+            Numbering::Raster => Cells::suited(&meta.shape),
+            Numbering::Block(block) => block.clone(),
+        };
+        (at_once > AT_ONCE && Cells::fits(&meta.shape, &extents)).then_some(extents)
+    }
+}
+
 impl Op for Label {
     fn lower(&self, g: &mut Lowering, inputs: &[Port]) -> Result<Port, OpError> {
         let a = g.array(inputs, 0)?;
         self.check(g.meta(a))?;
-        let join = Join { connectivity: self.connectivity, numbering: self.numbering.clone(), dtype: self.dtype };
+        let (numbering, dtype) = (self.numbering.clone(), self.dtype);
+        let join = Join { connectivity: self.connectivity, numbering, dtype };
+        let at_once = join.state_bytes(&g.ports(&[a]));
+        if let Some(extents) = self.extents(g.meta(a), at_once) {
+            let meet = Meet { connectivity: self.connectivity as usize, extents, faces_bytes: self.faces_bytes };
+            let number = NumberCells { meet: meet.clone(), dtype };
+            let across = Across { meet, numbering: self.numbering.clone(), dtype };
+            let joined = g.reduce("label.across", across, &[a], &[], Scope::Item)?;
+            return Ok(Port::Array(g.map("label.number", number, &[a], &[joined])?));
+        }
         let joined = g.reduce("label.join", join, &[a], &[], Scope::Item)?;
         Ok(Port::Array(g.map("label.number", Number { dtype: self.dtype }, &[a], &[joined])?))
     }
@@ -141,6 +202,21 @@ fn cases() -> Vec<Case> {
         case(json!({}), "yxc", DType::Bool, Content::Mask(0.5)),
         case(json!({"dtype": "float32"}), "yx", DType::Bool, Content::Mask(0.5)),
         case(json!({"connectivity": 3}), "yx", DType::Bool, Content::Mask(0.5)),
+        case(json!({"cell": [9, 8]}), "yx", DType::Bool, Content::Mask(0.6)),
+        case(json!({"cell": [8, 9], "connectivity": 2}), "yx", DType::UInt8, Content::Mask(0.4)),
+        case(json!({"cell": [4, 3, 6]}), "zyx", DType::Int16, Content::Mask(0.4)),
+        case(json!({"cell": [3, 4, 6], "connectivity": 2}), "zyx", DType::Bool, Content::Mask(0.2)),
+        case(json!({"cell": [4, 4, 4], "connectivity": 3}), "zyx", DType::Float32, Content::Mask(0.12)),
+        case(json!({"cell": [3]}), "x", DType::Bool, Content::Mask(0.9)),
+        case(
+            json!({"cell": [8, 8], "numbering": {"block": [8, 8]}, "connectivity": 2}),
+            "yx",
+            DType::Bool,
+            Content::Mask(0.4),
+        ),
+        case(json!({"cell": [1, 2]}), "yx", DType::Bool, Content::Mask(0.5)),
+        case(json!({"cell": [1 << 20, 1 << 20]}), "yx", DType::Bool, Content::Mask(0.5)),
+        case(json!({"cell": [8, 8], "numbering": {"block": [8, 9]}}), "yx", DType::Bool, Content::Mask(0.5)),
     ]
 }
 

@@ -42,9 +42,10 @@ impl Part {
         PART + lists + Pool::rounded(4 * runs)
     }
 
-    /// Finds the runs of a block and joins those that touch. `None` for a block of more than `u32::MAX` runs.
+    /// Finds the runs of a region, given the elements of one that contains it, and joins those that touch. `None` for a
+    /// region of more than `u32::MAX` runs.
     pub(crate) fn find<T: Element>(
-        src: &[T],
+        (src, around): (&[T], &Region),
         region: &Region,
         near: &[Neighbour],
         keys: Option<&Keys>,
@@ -53,7 +54,8 @@ impl Part {
         let most = most_runs(region);
         u32::try_from(most).ok()?;
         let len = region.shape().last().copied().unwrap_or(0);
-        let (rows, width) = (src.len().checked_div(len).unwrap_or(0), len.div_ceil(64));
+        let (rows, width) = ((region.volume() as usize).checked_div(len).unwrap_or(0), len.div_ceil(64));
+        let strides = around.strides();
         let mut part = Part {
             region: region.clone(),
             words: vec![0; rows * width],
@@ -75,7 +77,8 @@ impl Part {
                     region,
                     #[inline(always)]
                     |at| {
-                        bits(&src[row * len..(row + 1) * len], &mut part.words[row * width..(row + 1) * width]);
+                        let start = place(around, &strides, at);
+                        bits(&src[start..start + len], &mut part.words[row * width..(row + 1) * width]);
                         let n = part.count_starts(row);
                         (count..count + n).for_each(|i| parent[i as usize] = i);
                         count += n;
@@ -154,6 +157,11 @@ impl Part {
         self.started.last().map_or(0, |&n| n as usize)
     }
 
+    /// Number of rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.started.len().saturating_sub(1)
+    }
+
     /// Components that start in a row.
     pub(crate) fn starting(&self, row: usize) -> std::ops::Range<u32> {
         self.started[row]..self.started[row + 1]
@@ -215,6 +223,22 @@ impl Part {
         set.then(|| self.component[self.first[row + 1] as usize - 1])
     }
 
+    /// Calls `f` with components that touch the edge of an array, some more than once.
+    pub(crate) fn at_edge(&self, array: &Region, mut f: impl FnMut(u32)) {
+        let (region, last, mut row) = (&self.region, array.rank() - 1, 0);
+        for_rows(region, |at| {
+            let outermost = |a: usize| at[a] == 0 || at[a] + 1 == array.hi[a];
+            if (0..last).any(outermost) {
+                self.components(row).iter().for_each(|&c| f(c));
+            } else {
+                let left = if region.lo[last] == 0 { self.leftmost(row) } else { None };
+                let right = if region.hi[last] == array.hi[last] { self.rightmost(row) } else { None };
+                left.into_iter().chain(right).for_each(&mut f);
+            }
+            row += 1;
+        });
+    }
+
     /// Bytes it takes.
     pub(crate) fn bytes(&self) -> u64 {
         let lists = self.words.capacity() + self.keys.capacity();
@@ -222,10 +246,38 @@ impl Part {
         PART + 8 * lists as u64 + 4 * short as u64
     }
 
+    /// Writes the numbers of the voxels that the part and a region share into the elements of that region; how many.
+    pub(crate) fn paint<O: Element>(&self, region: &Region, numbers: &[u32], out: &mut [O]) -> u64 {
+        let common = self.region.intersect(region);
+        if common.is_empty() {
+            return 0;
+        }
+        let (last, strides, own_strides) = (region.rank() - 1, region.strides(), self.region.strides());
+        let (whole, len) = (common == *region, common.len(last) as usize);
+        let from = (common.lo[last] - self.region.lo[last]) as usize;
+        vectorize(
+            #[inline(always)]
+            || {
+                for_rows(
+                    &common,
+                    #[inline(always)]
+                    |at| {
+                        let start = place(region, &strides, at);
+                        let row = place(&self.region, &own_strides, at) / self.region.len(last) as usize;
+                        // Beyond the row lies what is written later only if no other part is.
+                        let end = if whole { out.len() } else { start + len };
+                        self.paint_row(row, (from, from + len), numbers, &mut out[start..end]);
+                    },
+                );
+            },
+        );
+        common.volume()
+    }
+
     /// Writes the numbers of a row's voxels from column `from` to column `to` into the first elements of `out`; those
     /// behind may be overwritten too.
     #[inline(always)]
-    pub(crate) fn paint<O: Element>(&self, row: usize, (from, to): (usize, usize), numbers: &[u32], out: &mut [O]) {
+    fn paint_row<O: Element>(&self, row: usize, (from, to): (usize, usize), numbers: &[u32], out: &mut [O]) {
         let (words, mut next) = self.row(row);
         let mut before = 0;
         for &word in &words[..from / 64] {
@@ -263,6 +315,12 @@ impl Part {
     fn number<O: Element>(&self, run: u32, numbers: &[u32]) -> O {
         O::from_order_key(u64::from(numbers[self.component[run as usize] as usize]))
     }
+}
+
+/// The number of an element in a region.
+#[inline(always)]
+fn place(region: &Region, strides: &[usize], at: &[i64]) -> usize {
+    (0..at.len()).map(|a| (at[a] - region.lo[a]) as usize * strides[a]).sum()
 }
 
 /// The number of the row a step away from the one that begins `at`, if it lies in the same block.

@@ -221,12 +221,12 @@ impl Placed {
 }
 
 /// The number of a row in its part.
-fn place(lead: &Region, row: &[i64]) -> usize {
+pub(crate) fn place(lead: &Region, row: &[i64]) -> usize {
     (0..row.len()).fold(0, |i, a| i * lead.len(a) as usize + (row[a] - lead.lo[a]) as usize)
 }
 
 /// Calls `f` with every index of a region, in C order; once for a region without axes.
-fn each(region: &Region, mut f: impl FnMut(&[i64])) {
+pub(crate) fn each(region: &Region, mut f: impl FnMut(&[i64])) {
     if region.lo.iter().zip(&region.hi).any(|(l, h)| l >= h) {
         return;
     }

@@ -1,10 +1,10 @@
 //! `fill_holes`: background that the edge can't be reached from becomes foreground.
 
 use crate::elementwise;
-use crate::label::choose::{Choose, Chosen, Rule, check, flooded};
+use crate::label::choose::{self, Choose, Rule, check, flooded};
 use ops_core::contract::{Array, Case, Content, Expected, Input};
 use ops_core::{
-    ArrayMeta, Block, DType, InputKind, InputSpec, Lowering, Map, MapCall, Op, OpError, Port, Ports, Scope, register_op,
+    ArrayMeta, Block, DType, InputKind, InputSpec, Lowering, Map, MapCall, Op, OpError, Port, Ports, register_op,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,9 +18,9 @@ use serde_json::{Value as Json, json};
 ///
 /// **Result.** Same shape and axes, dtype `bool`: that of the whole array, whatever blocks it is computed in.
 ///
-/// **Boundary.** None: the edge of the array is open. **Memory.** Until the last block is written a bit for each voxel and
-/// some 13 bytes for every run of background along the last axis: at most 7 bytes a voxel, for the worst of inputs. Fewer
-/// than 2^32 components in all blocks.
+/// **Boundary.** None: the edge of the array is open. **Memory.** As `label`: of arrays up to about 9 million voxels, until the
+/// last block is written, a bit for each voxel and some 13 bytes for every run of background along the last axis, at most 7
+/// bytes a voxel for the worst of inputs; of larger ones the faces of cells, at most 128 MiB.
 ///
 /// **Reference.** `scipy.ndimage.binary_fill_holes(input, generate_binary_structure(rank, connectivity))`.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -43,8 +43,7 @@ impl Op for FillHoles {
         check(g.meta(a), self.connectivity)?;
         let background = g.map("background", Background, &[a], &[])?;
         let outside = Choose { connectivity: self.connectivity, rule: Rule::Edge };
-        let outside = g.reduce("fill_holes.outside", outside, &[background], &[], Scope::Item)?;
-        Ok(Port::Array(g.map("fill_holes", Chosen { others: true }, &[background], &[outside])?))
+        Ok(Port::Array(choose::lower(g, background, outside, true, ("fill_holes.outside", "fill_holes"))?))
     }
 }
 

@@ -1,7 +1,7 @@
 //! `remove_small`: objects of too few voxels become background.
 
 use super::small_labels::{Removed, Sizes};
-use crate::label::choose::{self, Choose, Chosen, Rule, flooded};
+use crate::label::choose::{self, Choose, Rule, flooded};
 use ops_core::contract::{Array, Case, Content, Expected, Input};
 use ops_core::{
     ArrayMeta, DType, Element, InputKind, InputSpec, Lowering, Op, OpError, Port, Scope, register_op, with_dtype,
@@ -19,9 +19,9 @@ use serde_json::{Value as Json, json};
 /// **Result.** Same shape, axes and dtype; labels that stay keep their numbers. It is that of the whole array, whatever
 /// blocks it is computed in. A label below 0 is an error.
 ///
-/// **Boundary.** Objects end at the edge of the array. **Memory.** For a mask, until the last block is written, a bit for
-/// each voxel and some 13 bytes for every run of foreground along the last axis: at most 7 bytes a voxel, for the worst of
-/// inputs; fewer than 2^32 components in all blocks. For a label image at most `max_labels` rows (fewer where a block, the
+/// **Boundary.** Objects end at the edge of the array. **Memory.** For a mask as `label`: of arrays up to about 9 million
+/// voxels, until the last block is written, a bit for each voxel and some 13 bytes for every run of foreground along the last
+/// axis, at most 7 bytes a voxel for the worst of inputs; of larger ones the faces of cells, at most 128 MiB. For a label image at most `max_labels` rows (fewer where a block, the
 /// array or the dtype of the labels has room for fewer) of 48 bytes, and four bytes for each voxel of a block.
 ///
 /// **Reference.** `skimage.morphology.remove_small_objects(input, max_size=min_size - 1, connectivity=connectivity)`.
@@ -76,8 +76,7 @@ impl Op for RemoveSmall {
         let least = self.check(g.meta(a))?;
         if g.meta(a).dtype == DType::Bool {
             let large = Choose { connectivity: self.connectivity.unwrap_or(1), rule: Rule::Size(least) };
-            let large = g.reduce("remove_small.sizes", large, &[a], &[], Scope::Item)?;
-            return Ok(Port::Array(g.map("remove_small", Chosen { others: false }, &[a], &[large])?));
+            return Ok(Port::Array(choose::lower(g, a, large, false, ("remove_small.sizes", "remove_small"))?));
         }
         let sizes = Sizes { least: u64::from(least), most: self.max_labels.unwrap_or(LABELS) };
         let small = g.reduce("remove_small.sizes", sizes, &[a], &[], Scope::Item)?;

@@ -364,7 +364,7 @@ impl Builder<'_> {
         }
         match format {
             Format::OmeZarr => self.image(decl, node, span),
-            _ => self.graph.outputs.push(Output { decl: decl.clone(), format, node, part: None }),
+            _ => self.graph.outputs.push(Output { decl: decl.clone(), format, node, part: None, scratch: false }),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::catalog::{AxisScale, Items, SourceMeta};
 use crate::formats::{default_chunks, writing_bytes};
 use crate::spec::workflow::{Format, InputDecl, OutputDecl, PyramidMethod, ZarrCodec, ZarrVersion};
 use ops_core::op::DynReduce;
-use ops_core::{ArrayMeta, Map, PortMeta, Ports, Scope};
+use ops_core::{ArrayMeta, Map, Pool, PortMeta, Ports, Scope};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -105,6 +105,9 @@ pub struct Output {
     pub node: NodeId,
     /// Which array of an image it is; `None` for an output that is one array or table.
     pub part: Option<Part>,
+    /// True for an array that nobody asked for: it is written so that a later stage need not compute it again, and goes when
+    /// the run ends.
+    pub scratch: bool,
 }
 
 /// One array of an image of several.
@@ -171,6 +174,18 @@ impl Output {
             .unit(meta)
             .map_or(0, |u| u.iter().zip(&chunks).fold(48u64, |n, (u, c)| n.saturating_mul(u.div_ceil(*c))));
         bytes(&chunks).saturating_mul(4).saturating_add(index).saturating_add((1 << 20) + (64 << 10))
+    }
+
+    /// Bytes of decoded chunks that are best kept while it is read again with halos.
+    pub fn cache_bytes(&self, meta: &ArrayMeta) -> u64 {
+        let chunks = self.chunks(meta);
+        let bytes = chunks.iter().fold(meta.dtype.size() as u64, |n, e| n.saturating_mul(*e));
+        crate::formats::cache_bytes(&meta.shape, &chunks, Pool::rounded(bytes))
+    }
+
+    /// True where its chunks are read again into buffers of the pool.
+    pub fn reads_pooled(&self) -> bool {
+        self.decl.codec.as_ref().is_none_or(|c| c.value != ZarrCodec::Gzip)
     }
 
     /// Bytes that a task holds while it writes a block of it.

@@ -79,7 +79,7 @@ impl Builder<'_> {
         });
         for (level, node) in nodes.into_iter().enumerate() {
             let part = Some(Part { level, image: image.clone() });
-            self.graph.outputs.push(Output { decl: decl.clone(), format: Format::OmeZarr, node, part });
+            self.graph.outputs.push(Output { decl: decl.clone(), format: Format::OmeZarr, node, part, scratch: false });
         }
     }
 

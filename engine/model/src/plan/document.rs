@@ -107,6 +107,7 @@ pub fn of(plan: &Plan) -> Json {
         "handed_on": plan.handed_on.iter().map(handed).collect::<Vec<_>>(),
         "decisions": plan.decisions,
         "memory": plan.memory,
+        "scratch_bytes": plan.scratch_bytes(),
         "tasks": plan.tasks(),
     })
 }

@@ -164,9 +164,12 @@ fn writing(plan: &Plan) -> u64 {
 fn readers(plan: &Plan, window: u64, threads: u64) -> u64 {
     let of = |g: &Group| {
         let classes = 0..plan.graph.classes(g.family);
-        let kept = classes.clone().map(|c| cached(plan, g, c)).max().unwrap_or(0).saturating_mul(window);
-        let sources = g.stages.iter().flat_map(|&s| plan.stage(s).nodes.iter().copied());
-        let reading = sources.flat_map(|n| classes.clone().map(move |c| source_bytes(plan, n, c))).max();
+        let unpooled =
+            |c: usize| sum(g.caches.iter().filter(|(n, _)| !pooled(plan, *n, c)).map(|of| cache(plan, of, c)));
+        let kept = classes.clone().map(unpooled).max().unwrap_or(0).saturating_mul(window);
+        let sources = g.stages.iter().flat_map(|&s| plan.stage(s).nodes.iter().chain(&plan.stage(s).reads).copied());
+        let each = |n: NodeId, c: usize| if pooled(plan, n, c) { 0 } else { source_bytes(plan, n, c) };
+        let reading = sources.flat_map(|n| classes.clone().map(move |c| each(n, c))).max();
         kept.saturating_add(reading.unwrap_or(0).saturating_mul(threads))
     };
     plan.groups.iter().map(of).max().unwrap_or(0)
@@ -174,11 +177,27 @@ fn readers(plan: &Plan, window: u64, threads: u64) -> u64 {
 
 /// Bytes of decoded tiles kept for an item of a class.
 fn cached(plan: &Plan, group: &Group, class: usize) -> u64 {
-    let of = |&(node, bytes): &(NodeId, u64)| match plan.graph.node(node).kind {
+    sum(group.caches.iter().map(|of| cache(plan, of, class)))
+}
+
+fn sum(bytes: impl Iterator<Item = u64>) -> u64 {
+    bytes.fold(0, u64::saturating_add)
+}
+
+/// Bytes of decoded tiles kept of one source.
+fn cache(plan: &Plan, &(node, bytes): &(NodeId, u64), class: usize) -> u64 {
+    match plan.graph.node(node).kind {
         Kind::Source(input) => bytes.min(plan.graph.source(input, class).cache_bytes),
-        _ => 0,
-    };
-    group.caches.iter().map(of).fold(0, u64::saturating_add)
+        _ => bytes,
+    }
+}
+
+/// True where what is read of a node, and kept of that, lies in buffers of the pool.
+fn pooled(plan: &Plan, node: NodeId, class: usize) -> bool {
+    match plan.graph.node(node).kind {
+        Kind::Source(input) => plan.graph.source(input, class).pooled,
+        _ => plan.stored.get(&node).is_some_and(|&o| plan.graph.outputs[o].reads_pooled()),
+    }
 }
 
 /// Bytes one item of a class takes in a group while it is in flight: kept arrays, decoded tiles, open outputs,

@@ -195,6 +195,18 @@ impl Plan {
         &self.stages[id.0 as usize]
     }
 
+    /// The array of a root that is written only to be read again.
+    pub fn scratch(&self, root: Root) -> Option<NodeId> {
+        let Root::Write(o) = root else { return None };
+        let out = &self.graph.outputs[o];
+        out.scratch.then_some(out.node)
+    }
+
+    /// The most bytes that arrays take on disk which are written only to be read again.
+    pub fn scratch_bytes(&self) -> u64 {
+        rules::scratch_bytes(self)
+    }
+
     /// The grid of a stage's tasks, for items of a class, over its cut axes.
     pub fn grid(&self, stage: &Stage, class: usize) -> Grid {
         let meta = self.graph.node(stage.domain).meta(class);

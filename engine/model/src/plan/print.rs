@@ -90,7 +90,9 @@ pub fn text(plan: &Plan) -> String {
                     Root::Keep(n) => writeln!(s, "    keep    {}", g.node(n).label()),
                     Root::Write(o) => {
                         let out = &g.outputs[o];
-                        writeln!(s, "    write   {} as {}", out.decl.name.value, out.format.name())
+                        let name = if out.scratch { g.node(out.node).label() } else { out.decl.name.value.clone() };
+                        let to = if out.scratch { " in scratch" } else { "" };
+                        writeln!(s, "    write   {name} as {}{to}", out.format.name())
                     }
                     Root::Reduce(_) => Ok(()),
                 };
@@ -115,6 +117,9 @@ pub fn text(plan: &Plan) -> String {
             bytes(t.bytes),
             t.what
         );
+    }
+    if plan.scratch_bytes() > 0 {
+        let _ = writeln!(s, "scratch at most {} on disk", bytes(plan.scratch_bytes()));
     }
     let _ = writeln!(s, "tasks {}", plan.tasks());
     s

@@ -132,6 +132,9 @@ pub enum Pattern {
     Noise,
     /// The raster index of each element, wrapped to the dtype.
     Ramp,
+    /// Bright balls of radius 3 to 9 at random places, one to each box of 24 elements along every axis, over noise of an
+    /// eighth of the range: objects to find, across every face of every block.
+    Blobs,
 }
 
 /// A generated input.

@@ -35,6 +35,7 @@ impl Driver<'_> {
                         }
                     }
                 }
+                Root::Write(_) if data.needs_not(plan, root) => {}
                 Root::Write(o) if self.completed_before(data, root, o)? => {}
                 Root::Write(o) => {
                     let writer = data.outputs.get(&o).and_then(|w| lock(&w.writer).take());

@@ -160,6 +160,8 @@ pub struct ItemData {
     pub backed: BTreeMap<NodeId, Root>,
     /// Arrays of which an earlier run left all blocks in the store of an output: they are read, not computed again.
     pub stored: BTreeMap<NodeId, Arc<dyn ArrayReader>>,
+    /// The pass it is in, by number.
+    pub group: usize,
     /// Readers of outputs that this run has completed and reads again, by number.
     written: Mutex<BTreeMap<usize, Arc<dyn ArrayReader>>>,
 }
@@ -187,6 +189,7 @@ impl ItemData {
             unneeded: BTreeSet::new(),
             backed: BTreeMap::new(),
             stored: BTreeMap::new(),
+            group: at,
             written: Mutex::default(),
         };
         for &id in group.stages_of(class) {
@@ -252,7 +255,9 @@ impl ItemData {
         // Without anything done, all is needed.
         if self.roots.values().any(|r| r.state != State::Open) {
             let unneeded = |n: &&NodeId| !resume.needed(plan, at, **n, self.item, self.class);
-            self.unneeded = self.kept.keys().filter(unneeded).copied().collect();
+            let spilled = self.outputs.keys().filter_map(|&o| plan.scratch(Root::Write(o)));
+            let all: BTreeSet<NodeId> = self.kept.keys().copied().chain(spilled).collect();
+            self.unneeded = all.iter().filter(unneeded).copied().collect();
         }
         Ok(())
     }
@@ -272,7 +277,9 @@ impl ItemData {
                 if state == State::Open || (kept.is_none() && !state.is_done()) {
                     continue;
                 }
-                let Some(reader) = outputs.reread(plan, o, self.item, self.class)? else { continue };
+                // Of what is still being written nothing is kept: a chunk that is absent may come.
+                let cache = if state.is_done() { plan.groups[at].cache(node) } else { 0 };
+                let Some(reader) = outputs.reread(plan, o, self.item, self.class, cache)? else { continue };
                 if let Some(kept) = kept {
                     kept.behind.get_or_init(|| reader.clone());
                     self.backed.insert(node, root);
@@ -289,19 +296,30 @@ impl ItemData {
     ///
     /// # Errors
     /// When it can't be opened.
-    pub fn written(&self, plan: &Plan, outputs: &Outputs, o: usize) -> Result<Arc<dyn ArrayReader>, StoreError> {
+    pub fn written(
+        &self,
+        plan: &Plan,
+        outputs: &Outputs,
+        o: usize,
+        cache: u64,
+    ) -> Result<Arc<dyn ArrayReader>, StoreError> {
         let mut open = lock(&self.written);
         if let Some(reader) = open.get(&o) {
             return Ok(reader.clone());
         }
         let gone = || StoreError::Io {
             path: outputs.path(plan, o, self.item),
-            message: "a level that was written is gone".into(),
+            message: "an array that was written to be read again is gone".into(),
             kind: std::io::ErrorKind::NotFound,
         };
-        let reader = outputs.reread(plan, o, self.item, self.class)?.ok_or_else(gone)?;
+        let reader = outputs.reread(plan, o, self.item, self.class, cache)?.ok_or_else(gone)?;
         open.insert(o, reader.clone());
         Ok(reader)
+    }
+
+    /// True for a spilled array that nobody reads any more.
+    pub fn needs_not(&self, plan: &Plan, root: Root) -> bool {
+        plan.scratch(root).is_some_and(|n| self.unneeded.contains(&n))
     }
 
     /// Gives up every output that is not complete: leaves it for a run that resumes, or drops it.

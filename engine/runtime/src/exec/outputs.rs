@@ -22,6 +22,9 @@ struct Place {
     bytes: AtomicU64,
 }
 
+/// The directory beside the results for arrays that are written only to be read again.
+pub const SCRATCH: &str = "Scratch";
+
 /// How often a store that is being renamed is looked for again.
 const AGAIN: usize = 20;
 
@@ -31,13 +34,15 @@ struct Left {
     /// Its name when complete.
     path: PathBuf,
     options: InputOptions,
+    /// Bytes of decoded chunks that are kept.
+    cache: u64,
     reader: Mutex<Option<Arc<dyn ArrayReader>>>,
 }
 
 impl Left {
     fn open(&self) -> Result<Option<Arc<dyn ArrayReader>>, StoreError> {
         let Some(path) = write::left(self.format, &self.path) else { return Ok(None) };
-        let reader: Arc<dyn ArrayReader> = read::open_unfinished(&path, &self.options)?.into();
+        let reader: Arc<dyn ArrayReader> = read::open_unfinished(&path, &self.options, self.cache)?.into();
         *lock(&self.reader) = Some(reader.clone());
         Ok(Some(reader))
     }
@@ -102,6 +107,7 @@ impl Outputs {
     pub fn new(plan: &Plan, results: &Path) -> Outputs {
         let places = plan.graph.outputs.iter().map(|o| {
             let path = match &o.decl.to {
+                _ if o.scratch => results.with_file_name(SCRATCH).join(&o.decl.name.value),
                 Some(to) => place::join(&o.decl.base, &to.value),
                 None => results.join(&o.decl.name.value),
             };
@@ -178,8 +184,8 @@ impl Outputs {
         write::create(out.format, &path, meta, &options).map(Arc::from)
     }
 
-    /// A reader of what an earlier run left of one item of an array output, complete or not; `None` for a format from which
-    /// the array does not come back as it was.
+    /// A reader of what was left of one item of an array output, complete or not, which keeps at most `cache` bytes of decoded
+    /// chunks; `None` for a format from which the array does not come back as it was.
     ///
     /// # Errors
     /// When the store can't be opened.
@@ -189,11 +195,13 @@ impl Outputs {
         o: usize,
         item: u64,
         class: usize,
+        cache: u64,
     ) -> Result<Option<Arc<dyn ArrayReader>>, StoreError> {
         let out = &plan.graph.outputs[o];
         let axes = plan.graph.node(out.node).meta(class).axes.clone();
         let options = InputOptions { axes: Some(axes), ..InputOptions::default() };
-        let left = Left { format: out.format, path: self.path(plan, o, item), options, reader: Mutex::default() };
+        let left =
+            Left { format: out.format, path: self.path(plan, o, item), options, cache, reader: Mutex::default() };
         Ok(left.open()?.is_some().then(|| Arc::new(left) as Arc<dyn ArrayReader>))
     }
 
@@ -251,13 +259,19 @@ impl Outputs {
         self.places[o].bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Bytes of arrays that were written only to be read again.
+    pub fn spilled(&self, plan: &Plan) -> u64 {
+        let scratch = plan.graph.outputs.iter().zip(&self.places).filter(|(o, _)| o.scratch);
+        scratch.map(|(_, p)| p.bytes.load(Ordering::Relaxed)).sum()
+    }
+
     /// What was written.
     pub fn written(&self, plan: &Plan) -> Vec<Written> {
         let count = |i: usize, of: fn(&Place) -> &AtomicU64| {
             let parts = plan.graph.outputs[i].part.as_ref().map_or(1, |p| p.image.paths.len());
             self.places[i..i + parts].iter().map(|p| of(p).load(Ordering::Relaxed)).sum()
         };
-        let each = plan.graph.outputs.iter().enumerate().filter(|(_, o)| o.is_first());
+        let each = plan.graph.outputs.iter().enumerate().filter(|(_, o)| o.is_first() && !o.scratch);
         each.map(|(i, o)| Written {
             name: o.decl.name.value.clone(),
             format: o.format.name().to_owned(),

@@ -180,12 +180,13 @@ impl<'a> Resume<'a> {
             Root::Keep(n) => !self.needed(plan, at, n, item, class),
             _ => {
                 let keys = self.keys(plan, s, root, item, class);
-                keys.is_some_and(|k| self.state(plan, s, root, &k, class).is_done())
+                let done = keys.is_some_and(|k| self.state(plan, s, root, &k, class).is_done());
+                done || plan.scratch(root).is_some_and(|n| !self.needed(plan, at, n, item, class))
             }
         })
     }
 
-    /// True when a stage of group number `at` or a later one still has to read a kept array of the item.
+    /// True when a stage of group number `at` or a later one still has to read a kept or spilled array of the item.
     pub fn needed(&self, plan: &Plan, at: usize, node: NodeId, item: u64, class: usize) -> bool {
         let family = plan.groups[at].family;
         (at..plan.groups.len()).any(|g| {

@@ -69,6 +69,8 @@ pub struct Outcome {
     pub bytes_read: u64,
     /// Bytes that reached storage.
     pub bytes_written: u64,
+    /// Bytes of arrays that were written only to be read again.
+    pub bytes_spilled: u64,
     /// What was written.
     pub outputs: Vec<Written>,
     /// Outputs that need every item of inputs of which some failed: their names, and those of the inputs.
@@ -182,6 +184,7 @@ pub fn run(plan: &Plan, options: &Options<'_>) -> Result<Outcome, rayon::ThreadP
         failures: shared.failures,
         bytes_read: driver.bytes_read.load(Ordering::Relaxed),
         bytes_written: driver.bytes_written.load(Ordering::Relaxed),
+        bytes_spilled: outputs.spilled(plan),
         outputs: outputs.written(plan),
         missing: shared.missing,
         warnings: driver.warnings.all(plan),

@@ -147,7 +147,7 @@ pub fn run(cx: &Context<'_>, data: &ItemData, task: &Task) -> Result<Done, Faile
         return Ok(Done::default());
     }
     let block = cx.plan.grid(stage, task.class).region(task.block);
-    let done = |root| cx.resume.as_ref().is_some_and(|r| root_done(r, data, root, task.block));
+    let done = |root| cx.resume.as_ref().is_some_and(|r| root_done(r, cx.plan, data, root, task.block));
     let stored = |node| data.stored.contains_key(&node);
     let eval::TaskPlan { pieces, roots } = eval::rest(cx.plan, stage, task.item, task.class, &block, done, stored);
     let mut e = Evaluation { cx, stage, data, made: Vec::with_capacity(pieces.len()), pieces, done: Done::default() };
@@ -175,15 +175,15 @@ pub fn journal_failed(resume: &Resume<'_>, node: NodeId, e: &std::io::Error) -> 
 /// True when an earlier run left all that a task would make.
 pub fn is_done(cx: &Context<'_>, data: &ItemData, task: &Task) -> bool {
     let Some(resume) = &cx.resume else { return false };
-    cx.plan.stage(task.stage).roots.iter().all(|root| root_done(resume, data, *root, task.block))
+    cx.plan.stage(task.stage).roots.iter().all(|root| root_done(resume, cx.plan, data, *root, task.block))
 }
 
 /// True when an earlier run left a block of a root, or nobody needs it any more.
-fn root_done(resume: &Resume<'_>, data: &ItemData, root: Root, block: u64) -> bool {
+fn root_done(resume: &Resume<'_>, plan: &Plan, data: &ItemData, root: Root, block: u64) -> bool {
     let has = |root| data.roots.get(&root).is_some_and(|r| resume.has(root, &r.keys, r.state, block));
     match root {
         Root::Keep(n) => data.unneeded.contains(&n) || data.backed.get(&n).is_some_and(|by| has(*by)),
-        _ => has(root),
+        _ => has(root) || data.needs_not(plan, root),
     }
 }
 
@@ -272,7 +272,8 @@ impl Evaluation<'_> {
             return Ok(block);
         }
         if let Some(&o) = self.cx.plan.stored.get(&p.node) {
-            let reader = self.data.written(self.cx.plan, self.cx.outputs, o);
+            let cache = self.cx.plan.groups[self.data.group].cache(p.node);
+            let reader = self.data.written(self.cx.plan, self.cx.outputs, o, cache);
             let read = reader.and_then(|r| r.read(&p.region, self.cx.pool));
             let (block, bytes) = read.map_err(|e| store_failed(p.node, p.region.to_string(), e))?;
             self.done.bytes_read += bytes;

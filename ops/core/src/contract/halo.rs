@@ -93,6 +93,9 @@ fn poisoned(map: &MapNode<'_>, need: &Need, needs: &[Need], poison: u8) -> Resul
 fn minimal(map: &MapNode<'_>, rng: &mut Rng) -> Result<Vec<Result<(), String>>, OpError> {
     let whole = map.meta.region();
     let mut found = Vec::new();
+    if let Some(granule) = map.map.granule(&map.ports) {
+        return Ok(vec![within_granule(map, &granule, rng)]);
+    }
     for n in 0..map.map.needs(&map.ports, &whole).len() {
         for axis in 0..whole.rank() {
             for high in [false, true] {
@@ -101,6 +104,20 @@ fn minimal(map: &MapNode<'_>, rng: &mut Rng) -> Result<Vec<Result<(), String>>, 
         }
     }
     Ok(found)
+}
+
+/// What is computed in whole cells needs the cells that share a voxel with the output, and nothing beyond.
+fn within_granule(map: &MapNode<'_>, granule: &[u64], rng: &mut Rng) -> Result<(), String> {
+    for _ in 0..WITNESSES {
+        let out = part(&map.meta.region(), rng);
+        let lo: Index = out.lo.iter().zip(granule).map(|(&l, &g)| l / g as i64 * g as i64).collect();
+        let hi: Index = out.hi.iter().zip(granule).map(|(&h, &g)| (h as u64).next_multiple_of(g) as i64).collect();
+        let cells = Region::new(lo, hi);
+        if let Some(need) = map.map.needs(&map.ports, &out).iter().find(|n| !cells.contains(&n.region)) {
+            return Err(format!("{:?}: {out} lies in cells of {granule:?} and needs {}", map.map, need.region));
+        }
+    }
+    Ok(())
 }
 
 /// How far a need reaches beyond the output on one side of an axis; `None` when it is no grown box of it.

@@ -144,6 +144,13 @@ pub(super) const CODES: &[Code] = &[
         "run: {memory: 1GiB}",
     ),
     code(
+        "E0802",
+        "does not fit the disk",
+        "The plan writes arrays to the `Scratch` directory of the run, to read them again instead of computing them again, and the disk of the run directory has less room than they may take. They go when the run ends.",
+        "engine run volume.yaml --out /small/disk/run",
+        "engine run volume.yaml --out /large/disk/run",
+    ),
+    code(
         "W0901",
         "unused step",
         "No output needs the step's result, so it is not computed.",

@@ -58,7 +58,7 @@ fn by_level(plan: &Plan, pass: &Pass, classes: &[usize], kept: &Kept) -> Vec<(u3
     for &r in &pass.reduces {
         add(Root::Reduce(r), kept.level[&r]);
     }
-    for &o in &pass.outputs {
+    for &o in pass.outputs.iter().chain(&kept.scratch) {
         let n = plan.graph.outputs[o].node;
         if !plan.graph.node(n).is_reduce() {
             // A kept array that is decoded whole is written from where it is kept, a level later.

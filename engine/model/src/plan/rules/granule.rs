@@ -4,7 +4,7 @@
 use super::cut::decoded_whole;
 use super::{decide, units};
 use crate::catalog::Access;
-use crate::graph::Kind;
+use crate::graph::{Kind, NodeId};
 use crate::plan::{Plan, Root, Stage};
 use ops_core::Axis;
 
@@ -34,7 +34,7 @@ pub(super) fn apply(plan: &mut Plan, stage: &mut Stage, classes: &[usize], whose
         let extent = if whole {
             largest
         } else if let Some(nth) = spatial.iter().position(|&p| p == i) {
-            asked(&plan.settings.block, nth, spatial.len()).unwrap_or_else(|| default_block(spatial.len()))
+            self::extent(&plan.settings.block, nth, spatial.len())
         } else {
             1
         };
@@ -42,6 +42,7 @@ pub(super) fn apply(plan: &mut Plan, stage: &mut Stage, classes: &[usize], whose
     }
     let suited =
         if whole || !plan.settings.block.is_empty() { None } else { suit(plan, stage, classes, &mut block, elements) };
+    let whole_cells = if whole || !plan.settings.block.is_empty() { None } else { cover(plan, stage, &mut block) };
     for (axis, extent) in &mut block {
         let step = units::step(plan, &stage.roots, classes, *axis);
         *extent = extent.div_ceil(step).saturating_mul(step);
@@ -49,6 +50,8 @@ pub(super) fn apply(plan: &mut Plan, stage: &mut Stage, classes: &[usize], whose
     let text = block.iter().map(|(a, n)| format!("{}={n}", a.name())).collect::<Vec<_>>().join(" ");
     let reason = if whole {
         "decoded whole".to_owned()
+    } else if let Some(node) = whole_cells {
+        format!("covers whole cells of {node}")
     } else if let Some(source) = suited {
         format!("suits the tiles of {source}")
     } else if plan.settings.block.is_empty() {
@@ -103,6 +106,44 @@ fn suit(plan: &Plan, stage: &Stage, classes: &[usize], block: &mut [(Axis, u64)]
         }
     }
     (block != before.as_slice()).then_some(source)
+}
+
+/// Makes a block cover whole cells of what is computed in cells, and names that; `None` where it does so already.
+fn cover(plan: &Plan, stage: &Stage, block: &mut [(Axis, u64)]) -> Option<String> {
+    let domain = plan.graph.node(stage.domain);
+    let before = block.to_vec();
+    let mut of = None;
+    for &id in &stage.nodes {
+        let (node, ports) = (plan.graph.node(id), plan.graph.ports(id, 0));
+        let (Some(granule), Some(meta)) = (self::of(plan, id), ports.0.first().map(|p| &p.meta)) else { continue };
+        for (axis, extent) in block.iter_mut() {
+            // Only along axes that the domain shares with it, extents and all.
+            let same = |p: usize| {
+                domain.metas[0].axes.position(*axis).is_some_and(|d| domain.metas[0].shape[d] == meta.shape[p])
+            };
+            if let Some(p) = meta.axes.position(*axis).filter(|&p| same(p)) {
+                let cell = granule.get(p).copied().unwrap_or(1).clamp(1, meta.shape[p].max(1));
+                *extent = extent.div_ceil(cell).saturating_mul(cell);
+            }
+        }
+        of = Some(node.label());
+    }
+    of.filter(|_| block != before.as_slice())
+}
+
+/// The cells that a node computes as a whole, along the axes of its first input.
+pub(super) fn of(plan: &Plan, id: NodeId) -> Option<Vec<u64>> {
+    let ports = plan.graph.ports(id, 0);
+    match &plan.graph.node(id).kind {
+        Kind::Map(m) | Kind::Join(m) => m.granule(&ports),
+        Kind::Reduce(r, _) => r.granule(&ports),
+        Kind::Source(_) => None,
+    }
+}
+
+/// The extent of a block along the `nth` of `of` spatial axes: as asked, or the default.
+pub(super) fn extent(block: &[u64], nth: usize, of: usize) -> u64 {
+    asked(block, nth, of).unwrap_or_else(|| default_block(of))
 }
 
 /// The extent asked for along the `nth` of `of` spatial axes: one number is for all, a list for the last ones.

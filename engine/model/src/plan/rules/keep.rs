@@ -4,7 +4,7 @@
 //! several stages need them: kept when computing them again costs more than writing and reading them once, and an item
 //! of them is small.
 
-use super::{Kept, Pass, decide};
+use super::{Effort, Kept, Pass, decide, spill};
 use crate::catalog::Access;
 use crate::graph::{Kind, NodeId};
 use crate::plan::{Plan, Root, read_by};
@@ -16,9 +16,10 @@ pub(super) const ITEM_LIMIT: u64 = 64 << 20;
 const KEEP_NANOS_PER_BYTE: f32 = 0.5;
 
 /// What must or may be kept in one pass, for items of these classes.
-pub(super) fn apply(plan: &mut Plan, pass: &Pass, classes: &[usize], limit: u64) -> Kept {
+pub(super) fn apply(plan: &mut Plan, pass: &Pass, classes: &[usize], effort: &Effort) -> Kept {
     let mut must = must_keep(plan, pass, classes);
-    let stored = stored(plan, pass, &must);
+    let mut stored = stored(plan, pass, &must);
+    let mut scratch = Vec::new();
     must.extend(stored.keys().map(|n| (*n, "the level after it is made from what is written of it")));
     let level = levels(plan, pass, &must);
     let mut uses: BTreeMap<NodeId, BTreeSet<u32>> = BTreeMap::new();
@@ -45,11 +46,19 @@ pub(super) fn apply(plan: &mut Plan, pass: &Pass, classes: &[usize], limit: u64)
         if must.contains_key(&id) {
             at = BTreeSet::from([level[&id]]);
             kept.insert(id, level[&id]);
-        } else if at.len() > 1 && worth_keeping(plan, pass, id, at.len() - 1, largest(plan, id, classes), limit, &must)
-        {
+        } else if at.len() > 1 {
+            let again = Again { id, times: at.len() - 1, bytes: largest(plan, id, classes) };
             let first = at.first().copied().unwrap_or(0);
-            at = BTreeSet::from([first]);
-            kept.insert(id, first);
+            let choice = choose(plan, pass, &again, effort, &must);
+            if choice == Choice::Spill {
+                let o = spill::output(plan, pass, id);
+                stored.insert(id, o);
+                scratch.extend(plan.graph.outputs[o].scratch.then_some(o));
+            }
+            if choice != Choice::Compute {
+                at = BTreeSet::from([first]);
+                kept.insert(id, first);
+            }
         }
         for a in read_by(&plan.graph, id) {
             uses.entry(a).or_default().extend(&at);
@@ -63,7 +72,7 @@ pub(super) fn apply(plan: &mut Plan, pass: &Pass, classes: &[usize], limit: u64)
         };
         plan.decisions.push(decide("keep", plan.graph.node(id).label(), choice, why));
     }
-    Kept { kept, level, stored }
+    Kept { kept, level, stored, scratch }
 }
 
 /// Arrays of images of several levels that the next level is made from: they are read where they are written, so that
@@ -120,33 +129,50 @@ fn levels(plan: &Plan, pass: &Pass, must: &BTreeMap<NodeId, &'static str>) -> BT
     level
 }
 
-fn worth_keeping(
-    plan: &mut Plan,
-    pass: &Pass,
+/// An array that several stages need.
+struct Again {
     id: NodeId,
-    again: usize,
+    /// How often more it would be computed.
+    times: usize,
+    /// Bytes of the largest one.
     bytes: u64,
-    limit: u64,
-    must: &BTreeMap<NodeId, &'static str>,
-) -> bool {
-    let n = plan.graph.node(id);
+}
+
+/// How later stages get an array.
+#[derive(PartialEq, Eq, Clone, Copy)]
+enum Choice {
+    Compute,
+    Keep,
+    Spill,
+}
+
+fn choose(plan: &mut Plan, pass: &Pass, of: &Again, effort: &Effort, must: &BTreeMap<NodeId, &'static str>) -> Choice {
+    let (n, times) = (plan.graph.node(of.id), of.times);
     let size = n.metas[0].dtype.size() as f32;
-    let cost = chain_nanos(plan, pass, id, must) * again as f32;
+    let cost = chain_nanos(plan, pass, of.id, must) * times as f32;
     let keep_cost = size * KEEP_NANOS_PER_BYTE;
+    let spill_cost = size * spill::NANOS_PER_BYTE * (1 + times) as f32 / 2.0;
     let label = n.label();
-    let (keep, choice, reason) = if bytes > limit {
-        (false, "computed again", format!("{} an item are more than are kept to save time", human(bytes)))
-    } else if cost <= keep_cost {
-        (false, "computed again", format!("{cost:.1} ns an element, keeping costs {keep_cost:.1} ns"))
+    let again = format!("computing it {times} more times costs {cost:.1} ns an element");
+    let (choice, words, reason) = if of.bytes <= effort.keep {
+        match cost > keep_cost {
+            true => (Choice::Keep, "kept", format!("{again}, keeping {keep_cost:.1} ns")),
+            false => {
+                (Choice::Compute, "computed again", format!("{cost:.1} ns an element, keeping costs {keep_cost:.1} ns"))
+            }
+        }
     } else {
-        (
-            true,
-            "kept",
-            format!("computing it {again} more times costs {cost:.1} ns an element, keeping {keep_cost:.1} ns"),
-        )
+        let many = format!("{} an item are more than are kept to save time", human(of.bytes));
+        match effort.spill && spill::can(plan, pass, of.id) {
+            true if cost > spill_cost => {
+                (Choice::Spill, "spilled", format!("{many}; {again}, writing and reading it {spill_cost:.1} ns"))
+            }
+            true => (Choice::Compute, "computed again", format!("{many}; {again}, spilling {spill_cost:.1} ns")),
+            false => (Choice::Compute, "computed again", many),
+        }
     };
-    plan.decisions.push(decide("keep", label, choice, reason));
-    keep
+    plan.decisions.push(decide("keep", label, words, reason));
+    choice
 }
 
 /// Nanoseconds that computing one element of a node from what is kept or read takes.

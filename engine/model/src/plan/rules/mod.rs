@@ -10,10 +10,12 @@ mod passes;
 mod prune;
 mod reads;
 mod share;
+mod spill;
 mod units;
 mod variants;
 
 pub use memory::Refusal;
+pub(super) use spill::bytes as scratch_bytes;
 
 use super::{Decision, Group, Plan, Settings};
 use crate::graph::{Graph, NodeId};
@@ -27,9 +29,9 @@ pub fn make(graph: Graph, settings: Settings) -> Result<Plan, Box<Refusal>> {
     // What is given up for memory, one after the other: what is kept only to save time, most of the decoded tiles, and
     // blocks as large as the tiles of what they read.
     let ladder = [
-        Effort { keep: keep::ITEM_LIMIT, cache_share: 1, elements: granule::ELEMENTS },
-        Effort { keep: 0, cache_share: 1, elements: granule::ELEMENTS },
-        Effort { keep: 0, cache_share: 8, elements: granule::ELEMENTS },
+        Effort { keep: keep::ITEM_LIMIT, cache_share: 1, elements: granule::ELEMENTS, spill: true },
+        Effort { keep: 0, cache_share: 1, elements: granule::ELEMENTS, spill: true },
+        Effort { keep: 0, cache_share: 8, elements: granule::ELEMENTS, spill: true },
         Effort::LEAST,
     ];
     let mut fitted = memory::fit(draft(graph.clone(), &settings, &ladder[0]));
@@ -54,11 +56,13 @@ struct Effort {
     cache_share: u64,
     /// Elements of a block that suits the tiles of what it reads.
     elements: u64,
+    /// True where what would take too much memory may be written to disk to save time.
+    spill: bool,
 }
 
 impl Effort {
     /// Nothing is spent on saving time.
-    const LEAST: Effort = Effort { keep: 0, cache_share: 8, elements: granule::FEW_ELEMENTS };
+    const LEAST: Effort = Effort { keep: 0, cache_share: 8, elements: granule::FEW_ELEMENTS, spill: false };
 }
 
 fn draft(graph: Graph, settings: &Settings, effort: &Effort) -> Plan {
@@ -82,12 +86,12 @@ fn draft(graph: Graph, settings: &Settings, effort: &Effort) -> Plan {
     };
     for pass in &passes {
         // Before anything is decided for items: those that would be decided differently are planned apart.
-        let sorts = variants::apply(&mut plan, pass, effort.keep);
+        let sorts = variants::apply(&mut plan, pass, effort);
         let mut made = Vec::new();
         for sort in &sorts {
             let decided = plan.decisions.len();
             // What is kept decides where stages must be cut; so keeping comes before cutting.
-            let kept = keep::apply(&mut plan, pass, &sort.classes, effort.keep);
+            let kept = keep::apply(&mut plan, pass, &sort.classes, effort);
             let whose = sort.suffix();
             plan.decisions[decided..].iter_mut().for_each(|d| d.about.push_str(&whose));
             // Needs to know every root, and gives the granule rule its stages.
@@ -147,6 +151,8 @@ struct Kept {
     stored: BTreeMap<NodeId, usize>,
     /// The lowest level each node can be computed at.
     level: BTreeMap<NodeId, u32>,
+    /// Outputs that are written only to be read again.
+    scratch: Vec<usize>,
 }
 
 fn decide(

@@ -20,8 +20,8 @@ pub(super) fn apply(plan: &mut Plan, share: u64) {
         let stages: Vec<&Stage> = plan.groups[at].stages.iter().map(|&s| plan.stage(s)).collect();
         let sources: BTreeSet<NodeId> = stages
             .iter()
-            .flat_map(|s| s.nodes.iter().copied())
-            .filter(|&n| matches!(plan.graph.node(n).kind, Kind::Source(_)))
+            .flat_map(|s| s.nodes.iter().chain(&s.reads).copied())
+            .filter(|&n| matches!(plan.graph.node(n).kind, Kind::Source(_)) || plan.stored.contains_key(&n))
             .collect();
         let mut caches = Vec::new();
         let mut decisions = Vec::new();
@@ -44,13 +44,28 @@ pub(super) fn apply(plan: &mut Plan, share: u64) {
 fn wanted(plan: &Plan, node: NodeId, class: usize) -> u64 {
     match plan.graph.node(node).kind {
         Kind::Source(input) => plan.graph.source(input, class).cache_bytes,
-        _ => 0,
+        _ => match plan.stored.get(&node) {
+            Some(&o) => plan.graph.outputs[o].cache_bytes(plan.graph.node(node).meta(class)),
+            None => 0,
+        },
     }
+}
+
+/// The tiles in which an array is read; `None` for one that has none.
+fn tile(plan: &Plan, node: NodeId, class: usize) -> Option<Vec<u64>> {
+    let n = plan.graph.node(node);
+    if let Kind::Source(input) = n.kind {
+        let Access::Tiles(tile) = &plan.graph.source(input, class).access else { return None };
+        return Some(tile.clone());
+    }
+    plan.stored.get(&node).map(|&o| plan.graph.outputs[o].chunks(n.meta(class)))
 }
 
 /// Why tiles of a source should be kept; `None` where each is needed once.
 fn worth(plan: &Plan, group: &Group, node: NodeId) -> Option<&'static str> {
-    let readers = |c| group.stages_of(c).iter().map(|&s| plan.stage(s)).filter(|s| s.nodes.contains(&node));
+    let readers = |c| {
+        group.stages_of(c).iter().map(|&s| plan.stage(s)).filter(|s| s.nodes.contains(&node) || s.reads.contains(&node))
+    };
     let classes = 0..plan.graph.classes(plan.graph.node(node).family).min(CLASSES);
     if classes.clone().any(|c| readers(c).any(|s| shares(plan, s, node, c))) {
         return Some("neighbouring blocks need the same tiles");
@@ -61,8 +76,7 @@ fn worth(plan: &Plan, group: &Group, node: NodeId) -> Option<&'static str> {
 
 /// True when a block and the next one along some axis read from the same tile.
 fn shares(plan: &Plan, stage: &Stage, node: NodeId, class: usize) -> bool {
-    let Kind::Source(input) = plan.graph.node(node).kind else { return false };
-    let Access::Tiles(tile) = &plan.graph.source(input, class).access else { return false };
+    let Some(tile) = tile(plan, node, class) else { return false };
     let grid = plan.grid(stage, class);
     let counts = grid.counts();
     if grid.count() == 0 {
@@ -70,7 +84,7 @@ fn shares(plan: &Plan, stage: &Stage, node: NodeId, class: usize) -> bool {
     }
     let read = |block: u64| -> Vec<Region> {
         let task = eval::task(plan, stage, 0, class, &grid.region(block));
-        task.pieces.iter().filter(|p| p.read && p.node == node).map(|p| tiles(&p.region, tile)).collect()
+        task.pieces.iter().filter(|p| p.read && p.node == node).map(|p| tiles(&p.region, &tile)).collect()
     };
     let mut step = 1u64;
     for &n in counts.iter().rev() {

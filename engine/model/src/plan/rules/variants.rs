@@ -4,7 +4,7 @@
 //! that is decoded whole must not make every tiled one be decoded whole too; one that is large must not make small ones
 //! be computed again. So each class is looked at, and classes with the same decisions share a variant.
 
-use super::{Pass, cut, keep};
+use super::{Effort, Pass, cut, keep};
 use crate::graph::{Kind, NodeId};
 use crate::plan::{Plan, StageId, Variant};
 use std::collections::BTreeMap;
@@ -27,14 +27,14 @@ impl Sort {
 }
 
 /// The sorts of a pass, by the first class of each.
-pub(super) fn apply(plan: &mut Plan, pass: &Pass, limit: u64) -> Vec<Sort> {
+pub(super) fn apply(plan: &mut Plan, pass: &Pass, effort: &Effort) -> Vec<Sort> {
     // Decisions are made once for all classes that agree in everything they rest on.
     let mut alike: BTreeMap<Vec<bool>, usize> = BTreeMap::new();
     let mut sorts: Vec<Sort> = Vec::new();
     for class in 0..plan.graph.classes(pass.family) {
         let whole: Vec<NodeId> =
             pass.nodes.iter().copied().filter(|&n| cut::decoded_whole(plan, n, &[class])).collect();
-        let small = pass.nodes.iter().map(|&n| keep::largest(plan, n, &[class]) <= limit);
+        let small = pass.nodes.iter().map(|&n| keep::largest(plan, n, &[class]) <= effort.keep);
         let key = pass.nodes.iter().map(|n| whole.contains(n)).chain(small).collect();
         let at = *alike.entry(key).or_insert(sorts.len());
         match sorts.get_mut(at) {
@@ -45,9 +45,10 @@ pub(super) fn apply(plan: &mut Plan, pass: &Pass, limit: u64) -> Vec<Sort> {
     // What they rest on may differ without a difference: then one plan serves both.
     let mut decided: Vec<(BTreeMap<NodeId, u32>, Sort)> = Vec::new();
     for sort in sorts {
-        let before = plan.decisions.len();
-        let kept = keep::apply(plan, pass, &sort.classes, limit).kept;
-        plan.decisions.truncate(before);
+        let before = (plan.decisions.len(), plan.graph.outputs.len());
+        let kept = keep::apply(plan, pass, &sort.classes, effort).kept;
+        plan.decisions.truncate(before.0);
+        plan.graph.outputs.truncate(before.1);
         match decided.iter_mut().find(|(k, s)| *k == kept && s.whole == sort.whole) {
             Some((_, same)) => same.classes.extend(sort.classes),
             None => decided.push((kept, sort)),

@@ -125,22 +125,41 @@ pub fn decode(src: &[u8], limit: usize) -> Result<Vec<u8>, BloscError> {
     if head.decoded > limit {
         return Err(damaged(format!("it holds {} bytes, expected at most {limit}", head.decoded)));
     }
+    let mut decoded = vec![0; head.decoded];
+    fill(&head, src, &mut decoded)?;
+    Ok(decoded)
+}
+
+/// Decodes a buffer that holds just as many bytes as `out`.
+///
+/// # Errors
+/// As [`decode`], and when it holds another number of bytes.
+pub fn decode_into(src: &[u8], out: &mut [u8]) -> Result<(), BloscError> {
+    let head = Header::read(src)?;
+    if head.decoded != out.len() {
+        return Err(damaged(format!("it holds {} bytes, expected {}", head.decoded, out.len())));
+    }
+    fill(&head, src, out)
+}
+
+/// Decodes what follows a header.
+fn fill(head: &Header, src: &[u8], decoded: &mut [u8]) -> Result<(), BloscError> {
     if head.decoded == 0 {
-        return Ok(Vec::new());
+        return Ok(());
     }
     if head.stored {
         let bytes = src.get(HEADER..HEADER + head.decoded);
-        return bytes.map(<[u8]>::to_vec).ok_or_else(|| damaged("its stored bytes end early".into()));
+        decoded.copy_from_slice(bytes.ok_or_else(|| damaged("its stored bytes end early".into()))?);
+        return Ok(());
     }
     let blocks = head.decoded.div_ceil(head.block);
     if blocks > (src.len() - HEADER) / 4 {
         return Err(damaged(format!("{} bytes are too few for {blocks} blocks", src.len())));
     }
-    let mut decoded = vec![0; head.decoded];
     let mut scratch = vec![0; if head.shuffle == Shuffle::None { 0 } else { head.block.min(head.decoded) }];
     for (i, out) in decoded.chunks_mut(head.block).enumerate() {
         let start = number(src, HEADER + 4 * i).ok_or_else(|| damaged(format!("block {i} has no start")))?;
-        let block = |out: &mut [u8]| decode_block(&head, src, start, out).map_err(|text| damaged_block(i, &text));
+        let block = |out: &mut [u8]| decode_block(head, src, start, out).map_err(|text| damaged_block(i, &text));
         match head.shuffle {
             Shuffle::None => block(out)?,
             Shuffle::Bytes => {
@@ -155,7 +174,7 @@ pub fn decode(src: &[u8], limit: usize) -> Result<Vec<u8>, BloscError> {
             }
         }
     }
-    Ok(decoded)
+    Ok(())
 }
 
 /// Decodes the streams of the block that starts at `at`.

@@ -5,6 +5,7 @@ use super::{Keys, Part};
 use crate::store::StoreError;
 use crate::store::read::{corrupt, io, unsupported};
 use crate::store::write::{partial_name, sync_parent};
+use ops_core::{Buf, Pool};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -49,6 +50,30 @@ impl Directory {
             return Err(unsupported(&self.root, format!("`{key}` is a directory, expected a file")));
         }
         Ok(Some((file, about.len())))
+    }
+
+    /// Where a part of a value of so many bytes lies, or the whole of it; one of more than `most` bytes is refused.
+    fn extent(&self, key: &str, part: Option<Part>, bytes: u64, most: u64) -> Result<(u64, u64), StoreError> {
+        let (at, len) = match part {
+            None if bytes > most => {
+                let text = format!("`{key}` has {bytes} bytes, expected at most {most}");
+                return Err(corrupt(&self.root, text));
+            }
+            None => (0, bytes),
+            Some(Part::At(at, len)) => (at, len),
+            Some(Part::Last(len)) => (bytes.saturating_sub(len), len),
+        };
+        if at.checked_add(len).is_none_or(|end| end > bytes) {
+            let text = format!("`{key}` has {bytes} bytes, expected {len} from byte {at}: truncated or damaged");
+            return Err(corrupt(&self.root, text));
+        }
+        Ok((at, len))
+    }
+
+    fn read(&self, key: &str, mut file: File, at: u64, value: &mut [u8]) -> Result<(), StoreError> {
+        let sought = if at == 0 { Ok(0) } else { file.seek(SeekFrom::Start(at)) };
+        let done = sought.and_then(|_| file.read_exact(value));
+        done.map_err(|e| io(&self.root, &format!("reading `{key}`"), &e))
     }
 
     /// Makes a directory below the root, which has to be there: one that went away is not made again, since with it went
@@ -100,30 +125,27 @@ impl Keys for Directory {
 
     fn get(&self, key: &str, most: u64) -> Result<Option<Vec<u8>>, StoreError> {
         let Some((mut file, bytes)) = self.open(key)? else { return Ok(None) };
-        if bytes > most {
-            let text = format!("`{key}` has {bytes} bytes, expected at most {most}");
-            return Err(corrupt(&self.root, text));
-        }
-        let mut value = Vec::with_capacity(bytes as usize + 1);
+        let (_, len) = self.extent(key, None, bytes, most)?;
+        let mut value = Vec::with_capacity(len as usize + 1);
         // A file that grows meanwhile is read no further than it was.
-        let read = Read::by_ref(&mut file).take(bytes).read_to_end(&mut value);
+        let read = Read::by_ref(&mut file).take(len).read_to_end(&mut value);
         read.map_err(|e| io(&self.root, &format!("reading `{key}`"), &e))?;
         Ok(Some(value))
     }
 
+    fn take(&self, key: &str, part: Option<Part>, most: u64, pool: &Pool) -> Result<Option<Buf>, StoreError> {
+        let Some((file, bytes)) = self.open(key)? else { return Ok(None) };
+        let (at, len) = self.extent(key, part, bytes, most)?;
+        let mut value = pool.take_bytes(len as usize);
+        self.read(key, file, at, value.bytes_mut())?;
+        Ok(Some(value))
+    }
+
     fn part(&self, key: &str, part: Part) -> Result<Option<Vec<u8>>, StoreError> {
-        let Some((mut file, bytes)) = self.open(key)? else { return Ok(None) };
-        let (at, len) = match part {
-            Part::At(at, len) => (at, len),
-            Part::Last(len) => (bytes.saturating_sub(len), len),
-        };
-        if at.checked_add(len).is_none_or(|end| end > bytes) {
-            let text = format!("`{key}` has {bytes} bytes, expected {len} from byte {at}: truncated or damaged");
-            return Err(corrupt(&self.root, text));
-        }
+        let Some((file, bytes)) = self.open(key)? else { return Ok(None) };
+        let (at, len) = self.extent(key, Some(part), bytes, u64::MAX)?;
         let mut value = vec![0; len as usize];
-        let done = file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(&mut value));
-        done.map_err(|e| io(&self.root, &format!("reading `{key}`"), &e))?;
+        self.read(key, file, at, &mut value)?;
         Ok(Some(value))
     }
 

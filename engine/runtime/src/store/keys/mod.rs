@@ -11,6 +11,7 @@ pub(crate) use unfinished::{MARK, Unfinished, marked};
 
 use super::StoreError;
 use engine_model::place;
+use ops_core::{Buf, Pool};
 use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
@@ -31,6 +32,16 @@ pub(crate) trait Keys: Send + Sync {
 
     /// The whole value of a key; `None` when there is none. Refuses one of more than `most` bytes before reading it.
     fn get(&self, key: &str, most: u64) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// As [`Keys::get`], or a part as [`Keys::part`], in a buffer of a pool where the store can fill one.
+    fn take(&self, key: &str, part: Option<Part>, most: u64, pool: &Pool) -> Result<Option<Buf>, StoreError> {
+        let _ = pool;
+        let value = match part {
+            None => self.get(key, most),
+            Some(part) => self.part(key, part),
+        };
+        Ok(value?.map(Buf::adopt))
+    }
 
     /// A part of the value of a key; `None` when there is no such key.
     fn part(&self, key: &str, part: Part) -> Result<Option<Vec<u8>>, StoreError>;

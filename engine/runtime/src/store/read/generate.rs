@@ -1,4 +1,4 @@
-//! Arrays made up on the spot: zeros, noise, a ramp.
+//! Arrays made up on the spot: zeros, noise, a ramp, blobs.
 //!
 //! Every element depends on seed, item and its own index only, so any region of it comes out the same however the
 //! array is cut. Noise is the splitmix64 finaliser (Steele, Lea, Flood 2014) of a counter: the key of an item is
@@ -50,10 +50,10 @@ impl Generator {
     }
 }
 
-const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+pub(super) const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The finaliser of splitmix64.
-fn mix(mut v: u64) -> u64 {
+pub(super) fn mix(mut v: u64) -> u64 {
     v = (v ^ (v >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     v = (v ^ (v >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     v ^ (v >> 31)
@@ -75,6 +75,9 @@ impl ArrayReader for Generator {
             self.fill(first, done, row, &mut block);
             done += row;
         });
+        if self.pattern == Pattern::Blobs {
+            super::blobs::draw(self.key, &self.meta.shape, &mut block);
+        }
         Ok((block, 0))
     }
 }
@@ -85,26 +88,28 @@ impl Generator {
         let dtype = self.meta.dtype;
         let raw = |i: u64| match self.pattern {
             Pattern::Zeros => 0,
-            Pattern::Noise => mix(self.key.wrapping_add((i.wrapping_add(1)).wrapping_mul(STEP))),
+            Pattern::Noise | Pattern::Blobs => mix(self.key.wrapping_add((i.wrapping_add(1)).wrapping_mul(STEP))),
             Pattern::Ramp => i,
         };
-        let noise = self.pattern == Pattern::Noise;
+        let (noise, dim) = (matches!(self.pattern, Pattern::Noise | Pattern::Blobs), self.pattern == Pattern::Blobs);
         let size = dtype.size();
         let bytes = &mut block.bytes_mut()[start * size..(start + n) * size];
         let each = (first..).zip(bytes.chunks_exact_mut(size));
         // Noise uses the top bits, a ramp the low ones.
-        let shift = if noise { 64 - 8 * size as u32 } else { 0 };
+        let shift = if noise { 64 - 8 * size as u32 } else { 0 } + if dim { 3 } else { 0 };
+        let scale = if dim { 0.125 } else { 1.0 };
         match dtype {
             DType::Bool => {
                 let shift = if noise { 63 } else { 0 };
-                each.for_each(|(i, v)| v[0] = (raw(i) >> shift) as u8 & 1);
+                each.for_each(|(i, v)| v[0] = if dim { 0 } else { (raw(i) >> shift) as u8 & 1 });
             }
             DType::Float32 => each.for_each(|(i, v)| {
-                let value = if noise { (raw(i) >> 40) as f32 / (1u32 << 24) as f32 } else { raw(i) as f32 };
+                let value =
+                    if noise { (raw(i) >> 40) as f32 / (1u32 << 24) as f32 * scale as f32 } else { raw(i) as f32 };
                 v.copy_from_slice(&value.to_ne_bytes());
             }),
             DType::Float64 => each.for_each(|(i, v)| {
-                let value = if noise { (raw(i) >> 11) as f64 / (1u64 << 53) as f64 } else { raw(i) as f64 };
+                let value = if noise { (raw(i) >> 11) as f64 / (1u64 << 53) as f64 * scale } else { raw(i) as f64 };
                 v.copy_from_slice(&value.to_ne_bytes());
             }),
             _ if size == 1 => each.for_each(|(i, v)| v[0] = (raw(i) >> shift) as u8),
@@ -161,10 +166,10 @@ mod tests {
     proptest! {
         #[test]
         fn a_region_is_a_cut_of_the_whole(
-            lo in prop::array::uniform3(0i64..5), len in prop::array::uniform3(0i64..6), d in 0usize..11, ramp: bool,
+            lo in prop::array::uniform3(0i64..5), len in prop::array::uniform3(0i64..6), d in 0usize..11, pattern in 0usize..3,
         ) {
             let pool = Pool::default();
-            let s = spec(if ramp { Pattern::Ramp } else { Pattern::Noise }, DType::ALL[d]);
+            let s = spec([Pattern::Ramp, Pattern::Noise, Pattern::Blobs][pattern], DType::ALL[d]);
             let g = Generator::new(&s, 2).unwrap();
             let shape = [5i64, 7, 11];
             let hi: Index = (0..3).map(|a| (lo[a] + len[a]).min(shape[a])).collect();

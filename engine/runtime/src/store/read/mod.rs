@@ -1,6 +1,7 @@
 //! Opening sources: the format is told by the first bytes of a file, never by its name; a directory is a Zarr store, and
 //! so is whatever lies behind a URL.
 
+mod blobs;
 pub mod generate;
 mod jpeg;
 mod png;
@@ -95,12 +96,12 @@ pub fn open_keeping(path: &Path, options: &InputOptions, cache: u64) -> Result<B
     }
 }
 
-/// Opens what was written so far of an array that may not be complete; nothing that is decoded is kept.
+/// Opens what was written so far of an array that may not be complete; at most `cache` bytes of decoded chunks are kept.
 ///
 /// # Errors
 /// As [`probe`].
-pub fn open_unfinished(path: &Path, options: &InputOptions) -> Result<Box<dyn ArrayReader>, StoreError> {
-    if is_remote(path) { zarr::open_unfinished(path, options) } else { open_keeping(path, options, 0) }
+pub fn open_unfinished(path: &Path, options: &InputOptions, cache: u64) -> Result<Box<dyn ArrayReader>, StoreError> {
+    if is_remote(path) { zarr::open_unfinished(path, options, cache) } else { open_keeping(path, options, cache) }
 }
 
 /// A digest of the state of a store behind a URL: another one once any of its keys was written again. Where keys can't be

@@ -136,7 +136,8 @@ fn layout(path: &Path, d: &mut TiffDecoder, bytes: u64, options: &InputOptions) 
         tile.push(meta.shape[meta.rank() - 1]);
     }
     let across = w.div_ceil(chunk.0.into());
-    let rows = (2 * across * chunk_bytes).clamp(CACHE, LARGEST_CACHE);
+    // Two rows, and as tasks are not quite in order, some more.
+    let rows = ((2 * across + 8) * chunk_bytes).clamp(CACHE, LARGEST_CACHE);
     let cache = rows.min(meta.bytes()).max(chunk_bytes);
     // A tile being decoded and its encoded bytes, which are no more unless it does not compress.
     let read_bytes = 3 * chunk_bytes + super::FILE_BUFFER as u64;

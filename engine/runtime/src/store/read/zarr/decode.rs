@@ -4,6 +4,7 @@
 //! of numcodecs, which `zarrs` has not, or DEFLATE, whose decoder there knows no limit: what a damaged chunk claims to
 //! expand to is bounded before memory is taken for it.
 
+use super::direct::Direct;
 use ops_core::DType;
 use serde_json::{Map, Value as Json};
 use std::borrow::Cow;
@@ -29,7 +30,7 @@ pub(super) struct Decoder {
     options: CodecOptions,
     dtype: DType,
     bytes: usize,
-    plain: bool,
+    direct: Option<Direct>,
 }
 
 impl Outer {
@@ -67,10 +68,9 @@ impl Decoder {
         dtype: DType,
         bytes: usize,
     ) -> Decoder {
-        let codecs = (chain.array_to_array_codecs().len(), chain.bytes_to_bytes_codecs().len());
-        let plain = outer.is_none() && codecs == (0, 0) && dtype.size() == 1 && is_bytes(&chain);
+        let direct = if outer.is_none() { Direct::of(&chain, &types.0, &types.1) } else { None };
         let options = CodecOptions::default().with_concurrent_target(1);
-        Decoder { chain, outer, shape, types, options, dtype, bytes, plain }
+        Decoder { chain, outer, shape, types, options, dtype, bytes, direct }
     }
 
     /// Bytes of a decoded chunk.
@@ -78,9 +78,14 @@ impl Decoder {
         self.bytes
     }
 
+    /// How chunks are decoded right into their place; `None` where that takes more than one step.
+    pub(super) fn direct(&self) -> Option<Direct> {
+        self.direct
+    }
+
     /// True where a chunk is stored as it is in memory.
     pub(super) fn plain(&self) -> bool {
-        self.plain
+        self.direct == Some(Direct::Plain)
     }
 
     /// The most bytes an encoded chunk is read for: more than any codec makes of noise.
@@ -89,16 +94,16 @@ impl Decoder {
     }
 
     /// The elements of a chunk, native order; what is wrong with it otherwise.
-    pub(super) fn decode(&self, encoded: Vec<u8>) -> Result<Vec<u8>, String> {
+    pub(super) fn decode(&self, encoded: &[u8]) -> Result<Vec<u8>, String> {
         let encoded = match self.outer {
-            None => encoded,
-            Some(outer) => self.undo(outer, &encoded)?,
+            None => Cow::Borrowed(encoded),
+            Some(outer) => Cow::Owned(self.undo(outer, encoded)?),
         };
         if let Some(claimed) = claimed(&encoded, &self.chain).filter(|c| *c > self.most_encoded()) {
             return Err(format!("it claims to hold {claimed} bytes, expected {}: damaged", self.bytes));
         }
         let (data_type, fill) = &self.types;
-        let decoded = self.chain.decode(Cow::Owned(encoded), &self.shape, data_type, fill, &self.options);
+        let decoded = self.chain.decode(encoded, &self.shape, data_type, fill, &self.options);
         let decoded = decoded.map_err(|e| e.to_string())?;
         let bytes = decoded.into_fixed().map_err(|e| e.to_string())?.into_owned();
         self.check(bytes)
@@ -109,15 +114,20 @@ impl Decoder {
         if bytes.len() != self.bytes {
             return Err(format!("it holds {} bytes, expected {}", bytes.len(), self.bytes));
         }
-        if self.dtype == DType::Bool
-            && let Some(v) = bytes.iter().find(|v| **v > 1)
-        {
-            return Err(format!("it holds the byte {v} where a bool is 0 or 1"));
-        }
+        self.check_values(&bytes)?;
         if bytes.capacity() > bytes.len() + bytes.len() / 8 + 64 {
             bytes.shrink_to_fit();
         }
         Ok(bytes)
+    }
+
+    /// Refuses elements that are no truth values.
+    pub(super) fn check_values(&self, bytes: &[u8]) -> Result<(), String> {
+        if self.dtype != DType::Bool || bytes.iter().fold(0, |all, v| all | v) < 2 {
+            return Ok(());
+        }
+        let v = bytes.iter().find(|v| **v > 1).copied().unwrap_or_default();
+        Err(format!("it holds the byte {v} where a bool is 0 or 1"))
     }
 
     fn undo(&self, outer: Outer, encoded: &[u8]) -> Result<Vec<u8>, String> {
@@ -144,12 +154,6 @@ impl Decoder {
             Ok(_) => Ok(out),
         }
     }
-}
-
-/// True where the only codec stores elements one after another.
-fn is_bytes(chain: &CodecChain) -> bool {
-    let codec = chain.array_to_bytes_codec();
-    codec.as_any().is::<zarrs::array::codec::BytesCodec>()
 }
 
 /// What the header of a compressed chunk says it expands to, for the codecs that allocate as much as that.

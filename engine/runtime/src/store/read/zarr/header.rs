@@ -6,7 +6,7 @@ use super::shard::Shards;
 use super::{LARGEST_CHUNK, corrupt, unsupported};
 use crate::store::StoreError;
 use crate::store::read::lower;
-use ops_core::DType;
+use ops_core::{DType, Pool};
 use serde_json::{Map, Value as Json};
 use std::num::NonZeroU64;
 use std::path::Path;
@@ -92,9 +92,9 @@ impl Header {
         self.array.chunk_key(index).to_string()
     }
 
-    /// Bytes of a decoded unit.
+    /// Bytes that a decoded unit takes.
     pub(super) fn unit_bytes(&self) -> u64 {
-        self.decoder.bytes() as u64
+        Pool::rounded(self.decoder.bytes() as u64)
     }
 
     /// Number of units along each axis.

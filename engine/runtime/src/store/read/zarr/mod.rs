@@ -5,6 +5,7 @@
 //! it (and of the group of an OME-Zarr image); keys are never listed.
 
 mod decode;
+mod direct;
 mod header;
 mod node;
 mod ome;
@@ -22,10 +23,6 @@ use ops_core::{ArrayMeta, Axes, Axis};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Layers of chunks that a sweep with a halo needs twice are kept, within these bytes.
-const CACHE: u64 = 32 << 20;
-const LARGEST_CACHE: u64 = 256 << 20;
-
 /// The largest chunk (or chunk of a shard) that is decoded, in bytes.
 const LARGEST_CHUNK: u64 = 1 << 30;
 
@@ -42,10 +39,15 @@ pub(super) fn open(path: &Path, options: &InputOptions, cache: u64) -> Result<Bo
     Ok(Box::new(reader::ZarrReader::new(found.store, found.header, found.meta, cache)))
 }
 
-/// A reader of an array that may not be complete, in a store that is written where it stays. It keeps nothing.
-pub(super) fn open_unfinished(path: &Path, options: &InputOptions) -> Result<Box<dyn ArrayReader>, StoreError> {
+/// A reader of an array that may not be complete, in a store that is written where it stays.
+pub(super) fn open_unfinished(
+    path: &Path,
+    options: &InputOptions,
+    cache: u64,
+) -> Result<Box<dyn ArrayReader>, StoreError> {
     let found = find(path, options, &|path: &Path| Unfinished::of(keys::open(path)?))?;
-    Ok(Box::new(reader::ZarrReader::new(found.store, found.header, found.meta, 0)))
+    let cache = cache.min(found.cache_bytes());
+    Ok(Box::new(reader::ZarrReader::new(found.store, found.header, found.meta, cache)))
 }
 
 /// Opens a store by its place.
@@ -66,20 +68,15 @@ impl Found {
         let tile = h.unit.iter().zip(&self.meta.shape).map(|(u, n)| (*u).min(*n)).collect();
         SourceMeta {
             cache_bytes: self.cache_bytes(),
+            pooled: h.decoder.direct().is_some() && !engine_model::place::is_remote(self.store.root()),
             scales: self.scales.clone(),
             ..SourceMeta::new(self.meta.clone(), Access::Tiles(tile), h.read_bytes())
         }
     }
 
-    /// Two layers of chunks along the slowest axis that is cut, which is what a sweep with a halo has between the first
-    /// and the last use of a chunk.
     fn cache_bytes(&self) -> u64 {
         let h = &self.header;
-        let counts = h.unit_counts();
-        let cut = counts.iter().position(|n| *n > 1).unwrap_or(0);
-        let layer = counts.iter().skip(cut + 1).fold(h.unit_bytes(), |b, n| b.saturating_mul(*n));
-        let all = counts.iter().fold(h.unit_bytes(), |b, n| b.saturating_mul(*n));
-        layer.saturating_mul(2).clamp(CACHE, LARGEST_CACHE).min(all).max(h.unit_bytes())
+        engine_model::formats::cache_bytes(&h.shape, &h.unit, h.unit_bytes())
     }
 }
 

@@ -88,7 +88,8 @@ impl ZarrReader {
                         &format!("has {len} bytes by the index of its shard, expected at most {most}"),
                     ));
                 }
-                let encoded = self.store.part(&key, Part::At(offset, len)).map_err(|e| within(e, unit))?;
+                let part = Some(Part::At(offset, len));
+                let encoded = self.store.take(&key, part, len, pool).map_err(|e| within(e, unit))?;
                 (key, encoded)
             }
             None if self.header.decoder.plain() => {
@@ -107,15 +108,22 @@ impl ZarrReader {
             }
             None => {
                 let key = self.header.key(unit);
-                let encoded = self.store.get(&key, self.header.decoder.most_encoded()).map_err(|e| within(e, unit))?;
+                let most = self.header.decoder.most_encoded();
+                let encoded = self.store.take(&key, None, most, pool).map_err(|e| within(e, unit))?;
                 (key, encoded)
             }
         };
         let Some(encoded) = encoded else { return self.absent(true, unit) };
-        let bytes = encoded.len() as u64;
-        let decoded = self.header.decoder.decode(encoded);
-        let decoded = decoded.map_err(|e| named(&key, &format!("of {bytes} bytes can't be decoded: {}", lower(&e))))?;
+        let bytes = encoded.bytes().len() as u64;
+        let broken = |e: String| named(&key, &format!("of {bytes} bytes can't be decoded: {}", lower(&e)));
         read.fetch_add(bytes, Ordering::Relaxed);
+        if let Some(direct) = self.header.decoder.direct() {
+            let mut block = Block::take(pool, dtype, region);
+            let filled = direct.fill(encoded.bytes(), block.bytes_mut());
+            let filled = filled.and_then(|()| self.header.decoder.check_values(block.bytes()));
+            return filled.map(|()| Unit::Elements(block)).map_err(broken);
+        }
+        let decoded = self.header.decoder.decode(encoded.bytes()).map_err(broken)?;
         let n = decoded.len();
         Block::adopt(dtype, region, decoded).map(Unit::Elements).ok_or_else(|| named(&key, &format!("holds {n} bytes")))
     }
