@@ -22,6 +22,7 @@ mod pyramid;
 mod random;
 mod receiver;
 mod remote;
+mod remote_write;
 mod resume;
 mod support;
 mod targets;

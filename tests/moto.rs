@@ -3,7 +3,7 @@
 //! `ENGINE_TEST_PYTHON` names a Python with the packages of `tests/requirements.txt`; without it the tests say that they
 //! were skipped.
 
-use crate::remote::{STORES, WRITES, command, expect, keys, number, stores, write};
+use crate::remote::{STORES, WRITES, command, expect, keys, number, same, stores, write};
 use crate::support::{self, stderr, stdout};
 use engine_runtime::store::read::{InputOptions, open, probe};
 use ops_core::Pool;
@@ -119,7 +119,7 @@ fn stores_behind_another_server_are_those_on_disk_to_every_reader() {
     };
     expect(&run(&["--out", "s3"]), 0, &[]);
     for name in STORES {
-        assert_eq!(moto.below(&format!("to/{name}/")), keys(&local.join(name)), "{name}");
+        same(&moto.below(&format!("to/{name}/")), &keys(&local.join(name)), name);
     }
     // What other software finds.
     let arrays =
@@ -143,7 +143,7 @@ fn stores_behind_another_server_are_those_on_disk_to_every_reader() {
     };
     for (n, name) in ["shards.zarr", "levels.ome.zarr"].iter().enumerate() {
         let want = copy(local.join(name).to_str().unwrap(), &format!("local{n}"));
-        assert_eq!(copy(&format!("s3://bucket/to/{name}"), &format!("remote{n}")), want, "{name}");
+        same(&copy(&format!("s3://bucket/to/{name}"), &format!("remote{n}")), &want, name);
     }
     // Refused, replaced, gone on with.
     expect(&run(&["--out", "no"]), 4, &["E0710"]);
@@ -181,6 +181,6 @@ fn another_server_keeps_two_runs_apart_and_lets_one_that_was_killed_go_on() {
     expect(&resumed, 0, &["W0912"]);
     assert!(number(&resumed, "tasks_resumed") > 0);
     for name in STORES {
-        assert_eq!(moto.below(&format!("to/{name}/")), keys(&local.join(name)), "{name}");
+        same(&moto.below(&format!("to/{name}/")), &keys(&local.join(name)), name);
     }
 }

@@ -94,7 +94,7 @@ pub fn execute(request: Request<'_>) -> Result<Ran, u8> {
     };
     let ours = request.resume.map_or_else(|| Box::new(|_: &Path| false) as Box<dyn Fn(&Path) -> bool>, targets::of_run);
     // Held until the run has ended.
-    let _targets = targets::claim(&plan, &prepared.sources, request.overwrite, &ours)?;
+    let targets = targets::claim(&plan, &prepared.sources, request.overwrite, &ours)?;
     let dir = match request.resume {
         Some(earlier) => RunDir::resume(earlier),
         None => RunDir::create(request.out),
@@ -131,7 +131,8 @@ pub fn execute(request: Request<'_>) -> Result<Ran, u8> {
         durability: request.durability,
     };
     let started = std::time::Instant::now();
-    let outcome = exec::run(&plan, &options).map_err(|e| internal(format!("can't start worker threads: {e}")))?;
+    let outcome = targets.guarded(request.stop, || exec::run(&plan, &options));
+    let outcome = outcome.map_err(|e| internal(format!("can't start worker threads: {e}")))?;
     bus.emit(Event::RunEnded(exec::ended(&outcome, &clock)));
     for w in bus.finish() {
         eprintln!("warning: {w}");

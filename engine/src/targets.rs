@@ -11,12 +11,41 @@ use engine_runtime::store::StoreError;
 use engine_runtime::store::write::exists;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 /// The declared places of a run, locked until it is dropped.
 #[derive(Debug, Default)]
 pub struct Targets {
     // Given back when they are dropped.
     locks: Vec<Lock>,
+}
+
+/// How often the locks are looked at while a run writes.
+const LOOK: Duration = Duration::from_millis(500);
+
+impl Targets {
+    /// Does what writes to the places; once one of the locks was taken over by another run, having heard nothing of this one
+    /// for long, sets `stop`.
+    pub fn guarded<T>(&self, stop: &AtomicBool, work: impl FnOnce() -> T) -> T {
+        std::thread::scope(|scope| {
+            let (ended, wait) = mpsc::channel::<()>();
+            scope.spawn(move || {
+                while wait.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+                    if let Some(lost) = self.locks.iter().find(|l| l.is_lost()) {
+                        let path = lost.path().display();
+                        eprintln!("error: another run has taken over the lock `{path}`; nothing more is written");
+                        stop.store(true, Ordering::Relaxed);
+                        return;
+                    }
+                }
+            });
+            let done = work();
+            drop(ended);
+            done
+        })
+    }
 }
 
 /// Takes the places that outputs with `to:` are written to. What is there already is refused, unless `overwrite` is set
@@ -79,9 +108,12 @@ fn report_existing(
     let mut there = Vec::new();
     for item in items {
         let store = outputs.store(plan, o, item);
+        if ours(&outputs.path(plan, o, item)) {
+            continue;
+        }
         match exists(&store) {
-            Ok(true) if !ours(&outputs.path(plan, o, item)) => there.push(store),
-            Ok(_) => {}
+            Ok(true) => there.push(store),
+            Ok(false) => {}
             Err(e) => return report.push(failed(e)),
         }
     }

@@ -51,10 +51,13 @@ impl Left {
 impl ArrayReader for Left {
     fn read(&self, region: &Region, pool: &Pool) -> Result<(Block, u64), StoreError> {
         let open = lock(&self.reader).clone();
-        if let Some(reader) = open
-            && let Ok(read) = reader.read(region, pool)
-        {
-            return Ok(read);
+        if let Some(reader) = open {
+            match reader.read(region, pool) {
+                // Behind a URL nothing is renamed, and what may pass was tried again.
+                Err(e) if place::is_remote(&self.path) => return Err(e),
+                Err(_) => {}
+                read => return read,
+            }
         }
         let gone = || StoreError::Io {
             path: self.path.clone(),

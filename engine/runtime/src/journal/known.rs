@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// The place of a packed partial in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct Completed {
     pub path: PathBuf,
     /// Bytes it took.
     pub bytes: u64,
+    /// Whether it is there, as a server said when it was asked first.
+    asked: OnceLock<bool>,
 }
 
 /// What was done before.
@@ -98,7 +101,7 @@ impl Known {
             Entry::Complete { key, path, bytes } => {
                 self.replaced(&path);
                 self.holds.insert(path.clone(), key);
-                self.complete.insert(key, Completed { path, bytes });
+                self.complete.insert(key, Completed { path, bytes, asked: OnceLock::new() });
             }
         }
     }
@@ -125,7 +128,10 @@ impl Known {
     pub fn complete(&self, key: &Key) -> Option<&Completed> {
         // A path that is absolute replaces what it is joined to.
         let there = |path: &Path| self.root().is_some_and(|root| location(&place::join_path(root, path)).is_some());
-        self.complete.get(key).filter(|c| there(&c.path))
+        self.complete.get(key).filter(|c| match place::is_remote(&c.path) {
+            true => *c.asked.get_or_init(|| there(&c.path)),
+            false => there(&c.path),
+        })
     }
 
     /// True where something was written to the path, or was begun to be.

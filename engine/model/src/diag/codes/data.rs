@@ -125,7 +125,7 @@ pub(super) const CODES: &[Code] = &[
     code(
         "E0711",
         "output that another run is writing",
-        "A run holds the lock `NAME.lock` beside each output with `to:` while it writes: a file that names host and process, and when it was last heard of. Two runs never write to one place. The lock of a process that is gone is taken over: on the same host its number tells, on another one the lock is stale after 60 seconds without a word.",
+        "A run holds the lock `NAME.lock` beside each output with `to:` while it writes: a file, or a key behind a URL, that names host and process, and when it was last heard of. Two runs never write to one place. The lock of a process that is gone is taken over: on the same host its number tells, on another one the lock is stale after 60 seconds without a word.",
         "engine run a.yaml &\nengine run a.yaml   # to the same place",
         "engine run a.yaml && engine run a.yaml --overwrite",
     ),

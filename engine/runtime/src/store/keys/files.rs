@@ -197,3 +197,26 @@ fn make(path: &Path, sync: bool) -> std::io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_went_away_is_not_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("a/b.zarr");
+        for sync in [false, true] {
+            let keys = Directory::create(&root, sync).unwrap();
+            keys.put("c/0/0", b"here".as_slice().into()).unwrap();
+            assert_eq!(keys.get("c/0/0", 4).unwrap().as_deref(), Some(b"here".as_slice()));
+            fs::remove_dir_all(dir.path().join("a")).unwrap();
+            for key in ["c/0/1", "c/1/0", "zarr.json"] {
+                let e = keys.put(key, b"gone".as_slice().into()).unwrap_err();
+                assert!(matches!(&e, StoreError::Io { kind: ErrorKind::NotFound, .. }), "{e}");
+                assert!(e.to_string().contains(&format!("writing `{key}`")), "{e}");
+            }
+            assert!(!root.exists());
+        }
+    }
+}

@@ -112,6 +112,10 @@ impl Trouble {
         if let Some(e) = chain().find_map(|e| e.downcast_ref::<reqwest::Error>()).filter(|e| e.is_redirect()) {
             return Trouble::new(Why::Failed(ErrorKind::Other), false, format!("the server {}", deepest(e)));
         }
+        if let Some(e) = chain().filter_map(|e| e.downcast_ref::<std::io::Error>()).find_map(encryption) {
+            let text = format!("can't connect ({})", lower(&e.to_string()));
+            return Trouble::new(Why::Failed(ErrorKind::NotConnected), false, text);
+        }
         if let Some(e) = chain().find_map(|e| e.downcast_ref::<HttpError>()) {
             let (kind, text) = match e.kind() {
                 HttpErrorKind::Connect => (ErrorKind::NotConnected, "can't connect"),
@@ -186,6 +190,12 @@ impl Trouble {
             Why::Failed(kind) => StoreError::Io { path: root.into(), message, kind },
         }
     }
+}
+
+/// What is wrong with a certificate: it will be no other one the next time.
+fn encryption(e: &std::io::Error) -> Option<&rustls::Error> {
+    let found = e.get_ref()?.downcast_ref::<rustls::Error>()?;
+    matches!(found, rustls::Error::InvalidCertificate(_)).then_some(found)
 }
 
 /// The last of a chain of errors: those above it repeat what is known.
