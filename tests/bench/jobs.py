@@ -39,7 +39,8 @@ def engine(at, name, store, steps, outputs, result):
         f.write(f"version: 1\ninputs: {{a: {{path: '{at.data}/{store}'}}}}\n")
         f.write("".join(["steps:\n", *(f"  {k}: {v}\n" for k, v in steps.items())] if steps else []))
         f.write("".join(["outputs:\n", *(f"  {k}: {v}\n" for k, v in outputs.items())]))
-    command = [at.engine, "run", path, "--out", "OUT", "--json", "--progress", "none", "--threads", str(at.threads)]
+    command = [at.engine, "run", path, "--out", "OUT", "--json", "--progress", "none", "--threads", str(at.threads),
+               "--memory", "2GiB"]
     return Contender(command, [f"Results/{r}" for r in result])
 
 
