@@ -101,12 +101,12 @@ pub fn execute(request: Request<'_>) -> Result<Ran, u8> {
     };
     // The lock is held until the run has ended.
     let (dir, _lock) = dir.map_err(usage)?;
-    room_for_scratch(&plan, &dir.root).map_err(|d| {
+    if let Some(refused) = no_room_for_scratch(&plan, &dir.root) {
         let mut report = Report::default();
-        report.push(d);
+        report.push(refused);
         show(&prepared.sources, &report);
-        exit::IMPOSSIBLE
-    })?;
+        return Err(exit::IMPOSSIBLE);
+    }
     let journal = dir.journal(request.resume.is_some(), request.durability).map_err(usage)?;
     let cpu_profile = request.settings.profile == ProfileClock::Cpu;
     let config = header::settings(cpu_profile, request.keep_going, request.durability, &prepared);
@@ -148,17 +148,17 @@ pub fn execute(request: Request<'_>) -> Result<Ran, u8> {
     Ok(Ran { dir, plan, outcome, wall: started.elapsed().as_secs_f64(), cpu })
 }
 
-/// Refuses a plan whose scratch may not fit the disk of the run directory.
-fn room_for_scratch(plan: &Plan, dir: &Path) -> Result<(), Diagnostic> {
+/// What is wrong with a plan whose scratch may not fit the disk of the run directory.
+fn no_room_for_scratch(plan: &Plan, dir: &Path) -> Option<Diagnostic> {
     let needed = plan.scratch_bytes();
-    let Some(free) = host::free_disk(dir).filter(|free| *free < needed) else { return Ok(()) };
+    let free = host::free_disk(dir).filter(|free| *free < needed)?;
     let of = plan.graph.outputs.iter().filter(|o| o.scratch).map(|o| format!("`{}`", plan.graph.node(o.node).label()));
     let arrays = of.collect::<Vec<_>>().join(", ");
     let (needed, free, dir) = (print::bytes(needed), print::bytes(free), dir.display());
     let message = format!("the run may write {needed} of scratch, and {free} are free on the disk of `{dir}`");
     let d =
         Diagnostic::new("E0802", Span::default(), message).note(format!("it is for {arrays}; `engine plan` says why"));
-    Err(d.help("choose a run directory on a larger disk with --out, or free some space"))
+    Some(d.help("choose a run directory on a larger disk with --out, or free some space"))
 }
 
 /// Prints a bug of the engine; gives its exit code.

@@ -177,6 +177,7 @@ pub(super) fn sorts<T: Keyed, const C: usize>(
         load(offsets, &src[at..], keys.as_flattened_mut(), RUN, n);
         let rows = keys.each_ref();
         // All lanes of a run, whatever the last ones hold: a number that is known is what makes vectors of the loop.
+        #[expect(clippy::needless_range_loop, reason = "`l` is a lane of all rows")]
         for l in 0..RUN {
             let column = sort(&rows, l);
             for k in 0..C {

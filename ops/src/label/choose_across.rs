@@ -25,12 +25,15 @@ pub(crate) struct ChooseAcross {
     pub(crate) rule: Rule,
 }
 
+/// What the components at the faces of a cell weigh: their names and weights.
+type Weights = Box<[(u32, u32)]>;
+
 /// The cells seen so far.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Seen {
     met: meet::Seen,
-    /// What components weigh that lie at the faces of their cell, for each cell: their names and weights.
-    weights: Vec<(u32, Box<[(u32, u32)]>)>,
+    /// For each cell.
+    weights: Vec<(u32, Weights)>,
 }
 
 /// Components that lie in several cells, ascending, and whether they are chosen.
@@ -99,7 +102,7 @@ impl Reduce for ChooseAcross {
             }
             let weights = weigh(part, self.rule, &array);
             let at = |c: u32| (names[c as usize], weights[c as usize]);
-            let noted: Box<[(u32, u32)]> = at_faces(part).into_iter().map(at).collect();
+            let noted: Weights = at_faces(part).into_iter().map(at).collect();
             met.note(NOTED * noted.len() as u64);
             all.push((cell, noted));
         })

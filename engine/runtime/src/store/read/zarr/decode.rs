@@ -99,9 +99,7 @@ impl Decoder {
             None => Cow::Borrowed(encoded),
             Some(outer) => Cow::Owned(self.undo(outer, encoded)?),
         };
-        if let Some(claimed) = claimed(&encoded, &self.chain).filter(|c| *c > self.most_encoded()) {
-            return Err(format!("it claims to hold {claimed} bytes, expected {}: damaged", self.bytes));
-        }
+        self.check_claim(&encoded)?;
         let (data_type, fill) = &self.types;
         let decoded = self.chain.decode(encoded, &self.shape, data_type, fill, &self.options);
         let decoded = decoded.map_err(|e| e.to_string())?;
@@ -119,6 +117,14 @@ impl Decoder {
             bytes.shrink_to_fit();
         }
         Ok(bytes)
+    }
+
+    /// Refuses a chunk whose header says that it expands to far more than a chunk can have.
+    pub(super) fn check_claim(&self, encoded: &[u8]) -> Result<(), String> {
+        match claimed(encoded, &self.chain).filter(|c| *c > self.most_encoded()) {
+            Some(claimed) => Err(format!("it claims to hold {claimed} bytes, expected {}: damaged", self.bytes)),
+            None => Ok(()),
+        }
     }
 
     /// Refuses elements that are no truth values.

@@ -119,8 +119,10 @@ impl ZarrReader {
         read.fetch_add(bytes, Ordering::Relaxed);
         if let Some(direct) = self.header.decoder.direct() {
             let mut block = Block::take(pool, dtype, region);
-            let filled = direct.fill(encoded.bytes(), block.bytes_mut());
-            let filled = filled.and_then(|()| self.header.decoder.check_values(block.bytes()));
+            let decoder = &self.header.decoder;
+            let filled =
+                decoder.check_claim(encoded.bytes()).and_then(|()| direct.fill(encoded.bytes(), block.bytes_mut()));
+            let filled = filled.and_then(|()| decoder.check_values(block.bytes()));
             return filled.map(|()| Unit::Elements(block)).map_err(broken);
         }
         let decoded = self.header.decoder.decode(encoded.bytes()).map_err(broken)?;
