@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Bytes of an image that are decoded at once.
 const BAND: u64 = 64 << 20;
@@ -50,10 +50,18 @@ impl Found {
             csv(path)
         } else if format == Format::Parquet.name() {
             parquet(path)
+        } else if format == Format::OmeZarr.name() {
+            image(labels(path).as_deref().unwrap_or(path))
         } else {
             image(path)
         }
     }
+}
+
+/// The label image in a group that holds just that, as an output with `labels: true` does.
+fn labels(group: &Path) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(group.join("labels")).into_iter().flatten().flatten().map(|e| e.path());
+    entries.into_iter().find(|p| p.is_dir())
 }
 
 fn csv(path: &Path) -> Result<Found, String> {
