@@ -5,7 +5,7 @@
 
 use super::cells::{AT_ONCE, Cells, FACES_BYTES};
 use super::choose_across::{ChooseAcross, ChosenAcross};
-use super::join::{Join, Joined, Seen, state_bytes};
+use super::join::{Join, Joined, Seen, granule, state_bytes};
 use super::keys::Numbering;
 use super::meet::Meet;
 use super::part::Part;
@@ -93,6 +93,10 @@ impl Reduce for Choose {
         };
         numbers.iter_mut().for_each(|n| *n = of_root[*n as usize]);
         Ok(Value::State(Arc::new(Joined { parts, numbers })))
+    }
+
+    fn granule(&self, ports: &Ports) -> Option<Vec<u64>> {
+        granule(ports)
     }
 
     /// As for `label.join`, and a size for each component.

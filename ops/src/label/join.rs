@@ -10,6 +10,9 @@ use std::sync::Arc;
 /// Bytes of parts that any array may take, however small its blocks.
 const SLACK: u64 = 1 << 20;
 
+/// Voxels of a row of a block.
+const ROW: u64 = 128;
+
 /// Finds the components of each block and joins those that touch across blocks.
 #[derive(Debug, Clone)]
 pub(crate) struct Join {
@@ -76,9 +79,16 @@ impl Join {
 /// [`Reduce::state_bytes`] of [`Join`].
 pub(super) fn state_bytes(meta: &ops_core::ArrayMeta, each: u64) -> u64 {
     let len = meta.shape.last().copied().unwrap_or(0);
-    let (rows, pieces) = (meta.volume().checked_div(len).unwrap_or(0), len.div_ceil(128));
+    let (rows, pieces) = (meta.volume().checked_div(len).unwrap_or(0), len.div_ceil(ROW));
     let (words, runs) = (len.div_ceil(64) + pieces, len.div_ceil(2) + pieces);
     SLACK.saturating_add(rows.saturating_mul(8 * words + each * runs + 16 * pieces))
+}
+
+/// The least rows of a block, of which parts are small beside what they hold.
+pub(super) fn granule(ports: &Ports) -> Option<Vec<u64>> {
+    let mut extents = vec![1; ports.meta(0).rank()];
+    *extents.last_mut()? = ROW;
+    Some(extents)
 }
 
 impl Seen {
@@ -144,6 +154,11 @@ impl Reduce for Join {
             return Err(OpError::Data(format!("{m}: choose a wider `dtype`")));
         }
         Ok(Value::State(Arc::new(Joined { parts, numbers })))
+    }
+
+    /// Rows of 128 voxels: a part takes some bytes however small it is.
+    fn granule(&self, ports: &Ports) -> Option<Vec<u64>> {
+        granule(ports)
     }
 
     /// For the worst of inputs, every second voxel a component, 4.8 bytes a voxel, and 15 where components

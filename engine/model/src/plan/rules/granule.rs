@@ -42,7 +42,8 @@ pub(super) fn apply(plan: &mut Plan, stage: &mut Stage, classes: &[usize], whose
     }
     let suited =
         if whole || !plan.settings.block.is_empty() { None } else { suit(plan, stage, classes, &mut block, elements) };
-    let whole_cells = if whole || !plan.settings.block.is_empty() { None } else { cover(plan, stage, &mut block) };
+    // Of a block that is asked for too: one that cuts cells would compute them again and again.
+    let whole_cells = if whole { None } else { cover(plan, stage, &mut block) };
     for (axis, extent) in &mut block {
         let step = units::step(plan, &stage.roots, classes, *axis);
         *extent = extent.div_ceil(step).saturating_mul(step);
