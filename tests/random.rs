@@ -58,7 +58,11 @@ fn workflow(random: &mut Random) -> String {
         let size = 1 + random.below(5);
         let kinds = if mask { [0, 1, 2, 9, 10, 11, 12, 13, 14] } else { [0, 1, 2, 3, 4, 5, 6, 7, 8] };
         let (op, with, is_mask) = match kinds[random.below(9) as usize] + 9 * u64::from(random.below(4) == 0) {
-            0 => ("label", format!("{{connectivity: {}}}", 1 + random.below(rank as u64)), false),
+            0 => {
+                let cell: Vec<u64> = (0..rank).map(|_| 1 + random.below(20)).collect();
+                let cell = if random.below(2) == 0 { format!(", cell: {cell:?}") } else { String::new() };
+                ("label", format!("{{connectivity: {}{cell}}}", 1 + random.below(rank as u64)), false)
+            }
             1 => ("gaussian", format!("{{sigma: {sigma}, boundary: {boundary}}}"), false),
             2 => ("cast", "{dtype: uint8}".into(), false),
             3 => ("threshold", "{relative_to: max, factor: 0.6}".into(), true),
