@@ -27,11 +27,22 @@ pub(super) fn give_name(complete: &Path, path: &Path, sync: bool) -> Result<(), 
             }
             fs::rename(&aside, complete).map_err(|e| failed(&e))?;
         }
+        forget(complete);
         fs::remove_dir_all(complete).map_err(|e| io(complete, "removing what was replaced", &e))?;
     } else {
         fs::rename(complete, path).map_err(|e| failed(&e))?;
     }
     if sync { sync_parent(path).map_err(|e| failed(&e)) } else { Ok(()) }
+}
+
+/// Removes the metadata of what was replaced before its chunks: who still reads under this name is told that it went away, and
+/// takes no chunk that was removed for one of the fill value.
+fn forget(store: &Path) {
+    let metadata = ["zarr.json", ".zarray", ".zgroup"].map(|name| fs::remove_file(store.join(name)).is_ok());
+    if metadata.contains(&true) {
+        let entries = fs::read_dir(store).into_iter().flatten().flatten().map(|e| e.path());
+        entries.filter(|path| path.is_dir()).for_each(|path| forget(&path));
+    }
 }
 
 /// Lets two paths change places in one step; false where the system can't.
