@@ -35,8 +35,16 @@ pub(crate) struct Choose {
 }
 
 /// The numbers of components: 0 is what belongs to none.
-const OTHER: u32 = 1;
-const CHOSEN: u32 = 2;
+pub(super) const OTHER: u32 = 1;
+pub(super) const CHOSEN: u32 = 2;
+
+/// Makes a mask of painted numbers: what is chosen, or all others.
+pub(super) fn mark(mask: &mut [u8], others: bool) {
+    ops_core::simd::vectorize(
+        #[inline(always)]
+        || mask.iter_mut().for_each(|v| *v = u8::from((u32::from(*v) == CHOSEN) != others)),
+    );
+}
 
 /// What finishing takes for each component: its number, its size, a bit that is counted apart.
 const EACH: u64 = 4 + 4;
@@ -179,11 +187,7 @@ impl Map for Chosen {
         if !joined.paint::<u8>(&region, mask) {
             return Err(OpError::Internal("a voxel of a block that was not joined".into()));
         }
-        let others = self.others;
-        ops_core::simd::vectorize(
-            #[inline(always)]
-            || mask.iter_mut().for_each(|v| *v = u8::from((u32::from(*v) == CHOSEN) != others)),
-        );
+        mark(mask, self.others);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 //!
 //! Of components that touch others across cells it is told what they are together; all others are told from their own cell.
 
-use super::choose::Rule;
+use super::choose::{CHOSEN, OTHER, Rule, mark};
 use super::faces::{Node, node};
 use super::meet::{self, Meet, find, forest};
 use super::part::Part;
@@ -160,10 +160,6 @@ pub(crate) struct ChosenAcross {
     pub(crate) others: bool,
 }
 
-/// The numbers of components: 0 is what belongs to none.
-const OTHER: u32 = 1;
-const CHOSEN: u32 = 2;
-
 impl Map for ChosenAcross {
     fn infer(&self, ports: &Ports) -> Result<ArrayMeta, OpError> {
         Ok(ports.meta(0).with_dtype(DType::Bool))
@@ -204,11 +200,7 @@ impl Map for ChosenAcross {
             part.paint::<u8>(&region, &numbers, mask);
             Ok(())
         })?;
-        let others = self.others;
-        ops_core::simd::vectorize(
-            #[inline(always)]
-            || mask.iter_mut().for_each(|v| *v = u8::from((u32::from(*v) == CHOSEN) != others)),
-        );
+        mark(mask, self.others);
         Ok(())
     }
 

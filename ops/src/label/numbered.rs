@@ -54,8 +54,7 @@ impl Numbered {
         let mut numbered = Numbered { before: Vec::new(), starts, joined: Vec::new(), raster, count: 0 };
         let (nodes, firsts) = forest(pairs, |node| numbered.key(node, cells, shape));
         let ids = Ids::new(cells.extents());
-        for (i, &node) in nodes.iter().enumerate().filter(|(i, _)| firsts[*i] as usize != *i) {
-            debug_assert!(i < firsts.len());
+        for (_, &node) in nodes.iter().enumerate().filter(|(i, _)| firsts[*i] as usize != *i) {
             let (row, _) = ids.place(node as u32);
             numbered.starts[(node >> 32) as usize][row as usize] -= 1;
         }
