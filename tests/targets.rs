@@ -121,6 +121,80 @@ fn the_lock_of_a_run_that_was_killed_is_taken_over() {
     assert_eq!(names(&dir.path().join("to")), ["out.zarr"]);
 }
 
+/// Levels are made from what this run has written, not from what lies under the name that it is going to get.
+#[test]
+fn an_image_with_levels_is_replaced_by_what_a_fresh_run_makes() {
+    let dir = support::temp();
+    let path = dir.path().join("workflow.yaml");
+    let text = WORKFLOW.replace("EXTENT", "500").replace("FORMAT", "ome-zarr");
+    let text = text.replace("format: ome-zarr", "format: ome-zarr, chunks: [64, 64], pyramid: {levels: 3}");
+    support::write(&path, &text.replace("to/out.ome-zarr", "to/out"));
+    let image = dir.path().join("to/out.ome.zarr");
+    let run = |args: &[&str]| {
+        let done = call(&path, args);
+        assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
+        tree::digests(&image)
+    };
+    let old = run(&["--out", "old"]);
+    std::fs::remove_dir_all(&image).unwrap();
+    let fresh = run(&["--out", "fresh", "--set", "seed=2"]);
+    assert_ne!(old, fresh);
+    std::fs::remove_dir_all(&image).unwrap();
+    assert_eq!(run(&["--out", "again"]), old);
+    assert_eq!(run(&["--out", "replaced", "--set", "seed=2", "--overwrite"]), fresh);
+    assert_eq!(run(&["--resume", "replaced", "--set", "seed=2"]), fresh);
+    assert_eq!(names(&dir.path().join("to")), ["out.ome.zarr"]);
+}
+
+/// A run that was killed while what it had made took the place of what was there, at each of its steps.
+#[test]
+fn a_run_that_was_killed_while_it_replaced_goes_on() {
+    for format in ["zarr", "ome-zarr"] {
+        let dir = support::temp();
+        let path = dir.path().join("workflow.yaml");
+        let text = WORKFLOW
+            .replace("EXTENT", "300")
+            .replace("format: FORMAT, to: to/out.FORMAT", "format: FORMAT, to: to/out");
+        support::write(&path, &text.replace("FORMAT", format));
+        let name = format!("out.{}", if format == "zarr" { "zarr" } else { "ome.zarr" });
+        let at = |more: &str| dir.path().join("to").join(format!("{name}{more}"));
+        let run = |args: &[&str]| {
+            let done = call(&path, args);
+            assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
+            tree::digests(&at(""))
+        };
+        let old = run(&["--out", "old"]);
+        std::fs::rename(at(""), dir.path().join("kept")).unwrap();
+        let new = run(&["--out", "new", "--set", "seed=2"]);
+        std::fs::rename(at(""), dir.path().join("made")).unwrap();
+        assert_ne!(old, new);
+        let (kept, made) = (dir.path().join("kept"), dir.path().join("made"));
+        let lay = |old: &str, new: &str, marked: bool| {
+            // What the one before has left.
+            let _ = std::fs::remove_dir_all(at(""));
+            tree::copy(&kept, &at(old));
+            tree::copy(&made, &at(new));
+            if marked {
+                support::write(&at(old).join(".replaced"), "");
+            }
+        };
+        // Before they change places, after it, before the old one is removed; the last entry of the journal is missing.
+        for (step, [olds, news]) in [["", ".partial"], [".partial", ""], [".replaced", ""]].into_iter().enumerate() {
+            lay(olds, news, step < 2);
+            let journal = dir.path().join("new/Reports/journal");
+            let whole = std::fs::read(&journal).unwrap();
+            std::fs::write(&journal, &whole[..whole.len() - 3]).unwrap();
+            assert_eq!(run(&["--resume", "new", "--set", "seed=2"]), new, "{format}, step {step}");
+            assert_eq!(names(&dir.path().join("to")), [name.as_str()], "{format}, step {step}");
+            // One that begins afresh does not take the old one for its own either.
+            lay(olds, news, step < 2);
+            let fresh = format!("fresh{step}");
+            assert_eq!(run(&["--out", &fresh, "--overwrite", "--set", "seed=2"]), new, "{format}, step {step}");
+            assert_eq!(names(&dir.path().join("to")), [name.as_str()], "{format}, step {step}");
+        }
+    }
+}
+
 /// Two grids of chunks, and of shards, in one workflow: blocks of whole ones of both, or tasks for each.
 #[test]
 fn every_chunk_has_one_writer_whatever_grids_are_written_together() {

@@ -59,23 +59,23 @@ pub fn claim(plan: &Plan, sources: &Sources, overwrite: bool, ours: &dyn Fn(&Pat
     let firsts = plan.graph.outputs.iter().enumerate().filter(|(_, out)| out.is_first());
     let declared = firsts.filter_map(|(o, out)| Some((o, out.decl.to.as_ref()?.span)));
     let declared: Vec<(usize, Span)> = declared.collect();
+    let mut places: Vec<(PathBuf, Span)> = declared.iter().map(|&(o, span)| (outputs.place(plan, o), span)).collect();
+    let mut once = BTreeSet::new();
+    places.retain(|(place, _)| once.insert(place.clone()));
+    // No directory is made before it is known that nothing is in the way.
+    let (now, later): (Vec<_>, Vec<_>) = places.iter().partition(|(place, _)| {
+        is_remote(place) || place.parent().is_none_or(|dir| dir.as_os_str().is_empty() || dir.is_dir())
+    });
     let mut targets = Targets::default();
-    let there = |report: &mut Report| {
-        for &(o, span) in declared.iter().filter(|_| !overwrite) {
-            report_existing(plan, &outputs, o, span, ours, report);
+    for places in [now, later] {
+        if report.has_errors() || places.is_empty() {
+            continue;
         }
-    };
-    there(&mut report);
-    if !report.has_errors() {
-        let mut locked = BTreeSet::new();
-        for &(o, span) in &declared {
-            let place = outputs.place(plan, o);
-            if locked.insert(place.clone()) {
-                lock(&place, span, &mut targets, &mut report);
-            }
+        places.iter().for_each(|(place, span)| lock(place, *span, &mut targets, &mut report));
+        // Not before: another run may have completed them just before it gave its locks back.
+        if !report.has_errors() && !overwrite {
+            declared.iter().for_each(|&(o, span)| report_existing(plan, &outputs, o, span, ours, &mut report));
         }
-        // Another run may have completed them just before it gave its locks back.
-        there(&mut report);
     }
     loading::show(sources, &report);
     if report.has_errors() { Err(exit::IMPOSSIBLE) } else { Ok(targets) }

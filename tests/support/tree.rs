@@ -23,3 +23,12 @@ pub fn digests(dir: &Path) -> BTreeMap<PathBuf, String> {
     let digest = |p: PathBuf| (p.clone(), super::pixels::sha256(&std::fs::read(dir.join(&p)).unwrap()));
     files(dir).into_iter().map(digest).collect()
 }
+
+/// Copies a directory with all that is below it.
+pub fn copy(from: &Path, to: &Path) {
+    for file in files(from) {
+        let path = to.join(&file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::copy(from.join(&file), path).unwrap();
+    }
+}

@@ -83,7 +83,7 @@ fn an_array_is_one_at_the_end_only_and_can_be_taken_up_before() {
     // To others it is nothing; to who goes on it is what was written.
     assert!(!exists(path).unwrap() && location(path).is_none());
     assert!(probe(path, &InputOptions::default()).unwrap_err().to_string().contains("no Zarr metadata"));
-    let reader = open_unfinished(&left(Format::Zarr, path).unwrap(), &InputOptions::default(), 0).unwrap();
+    let reader = open_unfinished(&left(path), &InputOptions::default(), 0).unwrap();
     let (read, _) = reader.read(&parts[2], &pool).unwrap();
     assert_eq!(read.bytes(), block.cut(&pool, &parts[2]).bytes());
     // With another grid it is not taken up.

@@ -93,7 +93,7 @@ fn a_parquet_table_is_read_back_and_a_damaged_one_refused() {
         Column { name: "label".into(), data: ColumnData::UInt64(vec![1, 2, u64::MAX]) },
         Column { name: "mean".into(), data: ColumnData::Float64(vec![0.5, f64::NAN, -1.0]) },
     ];
-    write_table(Format::Parquet, &path, &Table::new(columns).unwrap()).unwrap();
+    write_table(Format::Parquet, &path, &Table::new(columns).unwrap(), false).unwrap();
     let found = Found::read(&path, "parquet").unwrap();
     assert_eq!((found.is_table, found.rows, found.shape), (true, Some(3), Some(vec![3, 2])));
     let bytes = std::fs::read(&path).unwrap();

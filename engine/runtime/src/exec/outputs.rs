@@ -1,18 +1,17 @@
 //! Names and opens outputs, and counts what they hold.
 
 use super::item::lock;
-use crate::store::read::{self, InputOptions};
+use super::left::Left;
 use crate::store::write::{self, Group, WriteOptions};
 use crate::store::{ArrayReader, ArrayWriter, StoreError};
 use engine_model::place;
 use engine_model::plan::Plan;
-use engine_model::spec::workflow::{Format, Naming};
-use ops_core::{Block, Pool, Region, Table};
+use engine_model::spec::workflow::Naming;
+use ops_core::Table;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 /// Where one output goes, and what was written of it.
 struct Place {
@@ -24,59 +23,6 @@ struct Place {
 
 /// The directory beside the results for arrays that are written only to be read again.
 pub const SCRATCH: &str = "Scratch";
-
-/// How often a store that is being renamed is looked for again.
-const AGAIN: usize = 20;
-
-/// What an earlier run left of an output: found again where it is when it gets its name while it is read.
-struct Left {
-    format: Format,
-    /// Its name when complete.
-    path: PathBuf,
-    options: InputOptions,
-    /// Bytes of decoded chunks that are kept.
-    cache: u64,
-    reader: Mutex<Option<Arc<dyn ArrayReader>>>,
-}
-
-impl Left {
-    fn open(&self) -> Result<Option<Arc<dyn ArrayReader>>, StoreError> {
-        let Some(path) = write::left(self.format, &self.path) else { return Ok(None) };
-        let reader: Arc<dyn ArrayReader> = read::open_unfinished(&path, &self.options, self.cache)?.into();
-        *lock(&self.reader) = Some(reader.clone());
-        Ok(Some(reader))
-    }
-}
-
-impl ArrayReader for Left {
-    fn read(&self, region: &Region, pool: &Pool) -> Result<(Block, u64), StoreError> {
-        let open = lock(&self.reader).clone();
-        if let Some(reader) = open {
-            match reader.read(region, pool) {
-                // Behind a URL nothing is renamed, and what may pass was tried again.
-                Err(e) if place::is_remote(&self.path) => return Err(e),
-                Err(_) => {}
-                read => return read,
-            }
-        }
-        let gone = || StoreError::Io {
-            path: self.path.clone(),
-            message: "what an earlier run left of the output is gone".into(),
-            kind: std::io::ErrorKind::NotFound,
-        };
-        // While it gets its name, what stood there before is still being removed: a moment later it is where it belongs.
-        let again = || self.open()?.ok_or_else(gone)?.read(region, pool);
-        let mut last = again();
-        for _ in 0..AGAIN {
-            if last.is_ok() {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-            last = again();
-        }
-        last
-    }
-}
 
 /// Every output of a run.
 pub struct Outputs {
@@ -199,10 +145,10 @@ impl Outputs {
     ) -> Result<Option<Arc<dyn ArrayReader>>, StoreError> {
         let out = &plan.graph.outputs[o];
         let axes = plan.graph.node(out.node).meta(class).axes.clone();
-        let options = InputOptions { axes: Some(axes), ..InputOptions::default() };
-        let left =
-            Left { format: out.format, path: self.path(plan, o, item), options, cache, reader: Mutex::default() };
-        Ok(left.open()?.is_some().then(|| Arc::new(left) as Arc<dyn ArrayReader>))
+        if !out.format.is_zarr() {
+            return Ok(None);
+        }
+        Ok(Some(Arc::new(Left::open(self.path(plan, o, item), axes, cache)?)))
     }
 
     /// Writes one item of a table output.
@@ -212,7 +158,7 @@ impl Outputs {
     pub fn table(&self, plan: &Plan, o: usize, item: u64, table: &Table) -> Result<u64, StoreError> {
         let path = self.path(plan, o, item);
         make_parent(&path)?;
-        let bytes = write::write_table(plan.graph.outputs[o].format, &path, table)?;
+        let bytes = write::write_table(plan.graph.outputs[o].format, &path, table, self.sync)?;
         self.completed(plan, o, item, bytes)?;
         Ok(bytes)
     }

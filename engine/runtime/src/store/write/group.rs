@@ -3,8 +3,8 @@
 
 #[cfg(feature = "remote")]
 use super::elsewhere;
+use super::names::{in_making, partial_name};
 use super::replace::give_name;
-use super::sink::partial_name;
 use crate::store::StoreError;
 use crate::store::keys::{Directory, Keys};
 use crate::store::read::io;
@@ -38,7 +38,7 @@ impl Group<'_> {
             return elsewhere::complete(self);
         }
         let partial = partial_name(self.path);
-        if !partial.exists() && self.path.is_dir() {
+        if !in_making(&partial) && self.path.is_dir() {
             return Ok(0);
         }
         let store = Directory::create(&partial, self.sync)?;
@@ -47,7 +47,7 @@ impl Group<'_> {
         for (key, text) in self.documents {
             bytes += store.put(key, text.as_bytes().into())?;
         }
-        give_name(&partial, self.path, self.sync)?;
+        give_name(self.path, self.sync)?;
         Ok(bytes)
     }
 
@@ -70,33 +70,4 @@ impl Group<'_> {
 /// Where an array of a group is written while the group is not complete.
 pub(super) fn inside(group: &Path, array: &str) -> PathBuf {
     if place::is_remote(group) { group.join(array) } else { partial_name(group).join(array) }
-}
-
-/// Takes a group up again that has its name already, because something of it has still to be done.
-pub(super) fn reopen(group: &Path) -> Result<(), StoreError> {
-    let partial = partial_name(group);
-    if place::is_remote(group) || partial.exists() || !group.exists() {
-        return Ok(());
-    }
-    match fs::rename(group, &partial) {
-        // Another thread was first.
-        Err(_) if partial.exists() => Ok(()),
-        other => other.map_err(|e| io(group, "taking up", &e)),
-    }
-}
-
-/// Where a file or store is that belongs at a path: there, or inside a group that is not complete yet.
-pub fn location(path: &Path) -> Option<PathBuf> {
-    #[cfg(feature = "remote")]
-    if place::is_remote(path) {
-        // Where it can't be asked it is taken to be there: whoever needs it will hear.
-        let there = elsewhere::standing(path).map_or(true, |s| s == elsewhere::Standing::There);
-        return there.then(|| path.to_path_buf());
-    }
-    if path.exists() {
-        return Some(path.to_path_buf());
-    }
-    let inside = |above: &Path| Some(partial_name(above).join(path.strip_prefix(above).ok()?));
-    // As deep as the arrays of a group lie.
-    path.ancestors().skip(1).take(3).filter(|a| a.file_name().is_some()).filter_map(inside).find(|p| p.exists())
 }

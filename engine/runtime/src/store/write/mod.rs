@@ -8,6 +8,7 @@ mod deflate;
 mod elsewhere;
 mod group;
 mod huffman;
+mod names;
 mod ome;
 mod png;
 mod replace;
@@ -17,13 +18,14 @@ mod tiff;
 mod zarr;
 
 pub use engine_model::spec::workflow::{ZarrCodec, ZarrVersion};
-pub use group::{Group, location};
+pub use group::Group;
+pub(super) use names::partial_name;
+pub use names::{left, location};
 pub use ome::documents;
 pub(super) use replace::sync_parent;
-pub(super) use sink::partial_name;
 pub use table::write_table;
 
-use crate::store::read::unsupported;
+use crate::store::read::{io, unsupported};
 use crate::store::{ArrayWriter, StoreError};
 use engine_model::formats::can_hold;
 use engine_model::graph::Output;
@@ -82,17 +84,6 @@ impl WriteOptions {
     }
 }
 
-/// Where what a run left of an array lies that can be read again before it is complete; `None` for other formats.
-pub fn left(format: Format, path: &Path) -> Option<PathBuf> {
-    if !format.is_zarr() {
-        return None;
-    }
-    if place::is_remote(path) {
-        return Some(path.into());
-    }
-    location(&sink::partial_name(path)).or_else(|| location(path)).or_else(|| Some(path.into()))
-}
-
 /// True where something stands at a place that an output would replace; what an earlier run left of a store is no such
 /// thing.
 ///
@@ -135,8 +126,9 @@ pub fn create(
         Format::Tiff => tiff::create(path, meta, options),
         Format::Zarr | Format::OmeZarr => match options.group.as_deref().map(|g| (g, path.strip_prefix(g))) {
             Some((group, Ok(array))) => {
-                if options.resume {
-                    group::reopen(group)?;
+                if !place::is_remote(group) {
+                    let ready = if options.resume { replace::take_up(group) } else { replace::clear(group) };
+                    ready.map_err(|e| io(group, "taking up", &e))?;
                 }
                 zarr::create(&group::inside(group, &array.to_string_lossy()), meta, options)
             }

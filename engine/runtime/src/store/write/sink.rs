@@ -1,5 +1,6 @@
 //! A file that is written piece by piece under a temporary name.
 
+use super::names::partial_name;
 use super::replace::give_name;
 use crate::store::StoreError;
 use crate::store::read::io;
@@ -30,18 +31,6 @@ struct State {
     untold: u64,
     failed: Option<StoreError>,
     ended: bool,
-}
-
-/// The name that a file has until it is complete.
-pub(in crate::store) fn partial_name(path: &Path) -> PathBuf {
-    beside(path, ".partial")
-}
-
-/// The same path with more behind its name.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(suffix);
-    path.with_file_name(name)
 }
 
 impl Sink {
@@ -116,7 +105,7 @@ impl Sink {
             if sync { file.sync_all() } else { Ok(()) }
         };
         let completed = work().map_err(|e| io(&self.path, "completing", &e));
-        if let Err(e) = completed.and_then(|()| give_name(&self.partial, &self.path, sync)) {
+        if let Err(e) = completed.and_then(|()| give_name(&self.path, sync)) {
             // The partial file is of no use; what matters is the error that made it so.
             let _ = fs::remove_file(&self.partial);
             return Err(e);

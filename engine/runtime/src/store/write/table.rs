@@ -1,6 +1,7 @@
 //! Writing tables: CSV and Apache Parquet.
 
-use super::sink::partial_name;
+use super::names::partial_name;
+use super::replace::give_name;
 use crate::store::StoreError;
 use crate::store::read::{io, lower, unsupported};
 use engine_model::spec::workflow::Format;
@@ -19,14 +20,14 @@ use std::sync::Arc;
 /// Rows of a Parquet row group.
 const ROW_GROUP: usize = 1 << 20;
 
-/// Writes a table; gives the bytes of the file.
+/// Writes a table; gives the bytes of the file. With `sync` it has reached the disk when this returns.
 ///
 /// CSV has a header line, floats in the shortest form that reads back as the same value, and nothing for NaN. Parquet
 /// has required columns of `UINT_64`, `INT_64` and `DOUBLE`, uncompressed, a million rows to a group.
 ///
 /// # Errors
 /// When the format is none for tables, or storage says no.
-pub fn write_table(format: Format, path: &Path, table: &Table) -> Result<u64, StoreError> {
+pub fn write_table(format: Format, path: &Path, table: &Table, sync: bool) -> Result<u64, StoreError> {
     let partial = partial_name(path);
     let file = File::create(&partial).map_err(|e| io(&partial, "creating", &e))?;
     let written = match format {
@@ -37,15 +38,20 @@ pub fn write_table(format: Format, path: &Path, table: &Table) -> Result<u64, St
             Err(std::io::Error::other(format!("{name} holds arrays, this is a table; use `format: csv` or `parquet`")))
         }
     };
-    let done = written.and_then(|()| {
-        let bytes = file.metadata()?.len();
-        fs::rename(&partial, path)?;
-        Ok(bytes)
+    let written = written.and_then(|()| {
+        if sync {
+            file.sync_all()?;
+        }
+        Ok(file.metadata()?.len())
     });
-    done.map_err(|e| {
+    let written = written.map_err(|e| match format.is_table() {
+        true => io(path, "writing", &e),
+        false => unsupported(path, lower(&e.to_string())),
+    });
+    let done = written.and_then(|bytes| give_name(path, sync).map(|()| bytes));
+    done.inspect_err(|_| {
         // The partial file is of no use; what matters is the error that made it so.
         let _ = fs::remove_file(&partial);
-        if format.is_table() { io(path, "writing", &e) } else { unsupported(path, lower(&e.to_string())) }
     })
 }
 
@@ -149,7 +155,7 @@ mod tests {
     fn csv_is_quoted_and_shortest() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("t.csv");
-        let bytes = write_table(Format::Csv, &path, &table()).unwrap();
+        let bytes = write_table(Format::Csv, &path, &table(), false).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(text, "label,\"mean, \"\"raw\"\"\"\n1,0.1\n2,-2.0\n3,1e300\n18446744073709551615,\n5,5e-324\n");
         assert_eq!(bytes, text.len() as u64);
@@ -160,14 +166,14 @@ mod tests {
     fn parquet_comes_back() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("t.parquet");
-        write_table(Format::Parquet, &path, &table()).unwrap();
+        write_table(Format::Parquet, &path, &table(), true).unwrap();
         let reader = SerializedFileReader::new(File::open(&path).unwrap()).unwrap();
         let rows: Vec<String> = reader.get_row_iter(None).unwrap().map(|r| r.unwrap().to_string()).collect();
         assert_eq!(rows.len(), 5);
         assert_eq!(rows[0], "{label: 1, mean, \"raw\": 0.1}");
         assert!(rows[3].starts_with("{label: 18446744073709551615, "), "{}", rows[3]);
         let none = Table::new(vec![]).unwrap();
-        let e = write_table(Format::Png, &path, &none).unwrap_err().to_string();
+        let e = write_table(Format::Png, &path, &none, false).unwrap_err().to_string();
         assert!(e.contains("png holds arrays"), "{e}");
     }
 }

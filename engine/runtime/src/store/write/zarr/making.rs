@@ -4,8 +4,8 @@
 use crate::store::StoreError;
 use crate::store::keys::{Directory, Keys};
 use crate::store::read::{corrupt, io};
-use crate::store::write::replace::give_name;
-use crate::store::write::sink::partial_name;
+use crate::store::write::names::{in_making, partial_name};
+use crate::store::write::replace::{clear, give_name, remove, take_up};
 use crate::store::write::{WriteOptions, elsewhere};
 use std::fs;
 use std::io::ErrorKind;
@@ -69,15 +69,15 @@ impl Beside {
         let same = |root: &Path| stand(root, documents);
         if options.resume {
             // A run may have been killed after it gave the store its name, and before it could tell so.
-            let named = !partial.exists() && same(path);
-            if named {
-                fs::rename(path, &partial).map_err(|e| io(path, "taking up", &e))?;
-            } else if !same(&partial) {
+            if in_making(&partial) || same(path) {
+                take_up(path).map_err(|e| io(path, "taking up", &e))?;
+            }
+            if !same(&partial) {
                 return Err(another(&partial));
             }
-        } else if partial.exists() {
+        } else {
             // What a run that was killed has left.
-            fs::remove_dir_all(&partial).map_err(|e| io(&partial, "removing", &e))?;
+            clear(path).and_then(|()| remove(&partial)).map_err(|e| io(&partial, "removing", &e))?;
         }
         let keys = Directory::create(&partial, options.sync)?;
         let mut bytes = 0;
@@ -99,7 +99,7 @@ impl Making for Beside {
         if !stand(self.keys.root(), &self.documents) {
             return Err(went_away(self.keys.root()));
         }
-        give_name(self.keys.root(), &self.path, self.sync).map(|()| 0)
+        give_name(&self.path, self.sync).map(|()| 0)
     }
 
     fn remove(&self) {
