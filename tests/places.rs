@@ -50,7 +50,8 @@ fn an_input_that_goes_away_fails_the_run_by_name_and_it_goes_on_when_it_is_back(
     expect(&engine(&path, &["--out", "whole"]).output().unwrap(), 0, &[]);
     let path = write(dir.path(), WORKFLOW, &[("FROM", "in.zarr"), ("TO", "out.zarr")]);
     let child = started(&path, "run", &dir.path().join("out.zarr.partial"));
-    std::fs::rename(dir.path().join("in.zarr"), dir.path().join("away")).unwrap();
+    link(&dir.path().join("in.zarr"), &dir.path().join("away"));
+    std::fs::remove_dir_all(dir.path().join("in.zarr")).unwrap();
     let output = child.wait_with_output().unwrap();
     expect(&output, 5, &["the array went away", "`zarr.json` is gone", "in.zarr", "chunk ["]);
     assert!(!dir.path().join("out.zarr").exists(), "what is not complete has not its name");
@@ -59,6 +60,30 @@ fn an_input_that_goes_away_fails_the_run_by_name_and_it_goes_on_when_it_is_back(
     expect(&resumed, 0, &[]);
     assert!(crate::remote::number(&resumed, "tasks_resumed") > 0);
     same(&keys(&dir.path().join("out.zarr")), &keys(&dir.path().join("whole.zarr")), "resumed");
+}
+
+#[test]
+fn an_input_that_is_moved_or_replaced_while_it_is_read_stays_what_it_was() {
+    let dir = support::temp();
+    source(dir.path());
+    let whole = write(dir.path(), WORKFLOW, &[("FROM", "in.zarr"), ("TO", "whole.zarr")]);
+    expect(&engine(&whole, &["--out", "whole"]).output().unwrap(), 0, &[]);
+    let path = write(dir.path(), WORKFLOW, &[("FROM", "in.zarr"), ("TO", "out.zarr")]);
+    let child = started(&path, "run", &dir.path().join("out.zarr.partial"));
+    std::fs::rename(dir.path().join("in.zarr"), dir.path().join("away")).unwrap();
+    // Another array of the same kind under its name.
+    std::fs::rename(dir.path().join("whole.zarr"), dir.path().join("in.zarr")).unwrap();
+    expect(&child.wait_with_output().unwrap(), 0, &[]);
+    same(&keys(&dir.path().join("out.zarr")), &keys(&dir.path().join("in.zarr")), "of what it was");
+}
+
+/// The same files under another directory.
+fn link(from: &Path, to: &Path) {
+    for file in support::tree::files(from) {
+        let path = to.join(&file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::hard_link(from.join(&file), path).unwrap();
+    }
 }
 
 #[test]

@@ -7,10 +7,8 @@ use engine_model::catalog::SourceMeta;
 use engine_model::spec::workflow::Format;
 use engine_runtime::lock::Lock;
 use engine_runtime::store::StoreError;
-use engine_runtime::store::read::{InputOptions, open, open_unfinished, probe, state};
-use engine_runtime::store::write::{
-    Group, WriteOptions, ZarrCodec, ZarrVersion, bytes_of, create, exists, left, location,
-};
+use engine_runtime::store::read::{InputOptions, open, open_left, probe, state};
+use engine_runtime::store::write::{Group, WriteOptions, ZarrCodec, ZarrVersion, bytes_of, create, exists, location};
 use ops_core::{ArrayMeta, Block, DType, Index, Pool, Region};
 use std::io::ErrorKind;
 use std::path::Path;
@@ -83,7 +81,7 @@ fn an_array_is_one_at_the_end_only_and_can_be_taken_up_before() {
     // To others it is nothing; to who goes on it is what was written.
     assert!(!exists(path).unwrap() && location(path).is_none());
     assert!(probe(path, &InputOptions::default()).unwrap_err().to_string().contains("no Zarr metadata"));
-    let reader = open_unfinished(&left(path), &InputOptions::default(), 0).unwrap();
+    let reader = open_left(path, &InputOptions::default(), 0).unwrap();
     let (read, _) = reader.read(&parts[2], &pool).unwrap();
     assert_eq!(read.bytes(), block.cut(&pool, &parts[2]).bytes());
     // With another grid it is not taken up.

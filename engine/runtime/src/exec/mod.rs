@@ -10,7 +10,6 @@
 pub mod clock;
 mod complete;
 pub mod item;
-mod left;
 pub mod outputs;
 mod report;
 pub mod resume;

@@ -1,7 +1,7 @@
 //! Names and opens outputs, and counts what they hold.
 
 use super::item::lock;
-use super::left::Left;
+use crate::store::read::{self, InputOptions};
 use crate::store::write::{self, Group, WriteOptions};
 use crate::store::{ArrayReader, ArrayWriter, StoreError};
 use engine_model::place;
@@ -148,7 +148,8 @@ impl Outputs {
         if !out.format.is_zarr() {
             return Ok(None);
         }
-        Ok(Some(Arc::new(Left::open(self.path(plan, o, item), axes, cache)?)))
+        let options = InputOptions { axes: Some(axes), ..InputOptions::default() };
+        read::open_left(&self.path(plan, o, item), &options, cache).map(|reader| Some(reader.into()))
     }
 
     /// Writes one item of a table output.

@@ -6,10 +6,12 @@ use crate::store::StoreError;
 use crate::store::read::{corrupt, io, unsupported};
 use crate::store::write::{partial_name, sync_parent};
 use ops_core::{Buf, Pool};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -20,6 +22,8 @@ const KNOWN: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Directory {
     root: PathBuf,
+    /// The directory itself, whatever its name becomes.
+    held: Option<OwnedFd>,
     /// Waits for the disk at every key that is written.
     sync: bool,
     /// Directories below the root that are known to be there.
@@ -27,20 +31,31 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    /// A directory that may be there or not.
-    pub(crate) fn new(root: &Path, sync: bool) -> Directory {
-        Directory { root: root.into(), sync, made: Mutex::default() }
+    /// A directory that is going to be read, and may be there or not. Where it is moved it is read there: what takes its
+    /// name is another store, whose chunks are never taken for its own.
+    pub(crate) fn hold(root: &Path) -> Directory {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        // Where it is not there, or may not be listed, its keys say more.
+        let held = rustix::fs::open(root, flags, Mode::empty()).ok();
+        Directory { root: root.into(), held, sync: false, made: Mutex::default() }
     }
 
     /// Makes the directory, and those above it.
     pub(crate) fn create(root: &Path, sync: bool) -> Result<Directory, StoreError> {
         make(root, sync).map_err(|e| io(root, "creating", &e))?;
-        Ok(Directory::new(root, sync))
+        Ok(Directory { root: root.into(), held: None, sync, made: Mutex::default() })
     }
 
     fn open(&self, key: &str) -> Result<Option<(File, u64)>, StoreError> {
         let failed = |e| io(&self.root, &format!("opening `{key}`"), &e);
-        let file = match File::open(self.root.join(key)) {
+        let opened = match &self.held {
+            Some(dir) => {
+                let file = rustix::fs::openat(dir, key, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+                file.map(File::from).map_err(std::io::Error::from)
+            }
+            None => File::open(self.root.join(key)),
+        };
+        let file = match opened {
             Ok(file) => file,
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(failed(e)),
@@ -160,7 +175,11 @@ impl Keys for Directory {
     }
 
     fn has(&self, key: &str) -> Result<bool, StoreError> {
-        Ok(self.root.join(key).is_file())
+        Ok(match &self.held {
+            Some(dir) => rustix::fs::statat(dir, key, AtFlags::empty())
+                .is_ok_and(|about| FileType::from_raw_mode(about.st_mode) == FileType::RegularFile),
+            None => self.root.join(key).is_file(),
+        })
     }
 
     /// With `sync` the value and its name have reached the disk when this returns.

@@ -59,13 +59,13 @@ pub(crate) trait Keys: Send + Sync {
     fn names(&self, most: usize) -> Vec<String>;
 }
 
-/// Opens the store at a place, without looking whether there is one.
+/// Opens the store at a place for reading, without looking whether there is one.
 ///
 /// # Errors
 /// When the place is a URL that can't be reached by this program, or in this environment.
 pub(crate) fn open(path: &Path) -> Result<Arc<dyn Keys>, StoreError> {
     if !place::is_remote(path) {
-        return Ok(Arc::new(Directory::new(path, false)));
+        return Ok(Arc::new(Directory::hold(path)));
     }
     #[cfg(feature = "remote")]
     return Ok(Arc::new(super::remote::Remote::open(path)?));

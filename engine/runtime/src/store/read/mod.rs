@@ -4,11 +4,14 @@
 mod blobs;
 pub mod generate;
 mod jpeg;
+mod left;
 mod png;
 pub mod table;
 mod tiff;
 mod tile_cache;
 mod zarr;
+
+pub use left::open_left;
 
 use crate::store::{ArrayReader, StoreError};
 use engine_model::catalog::SourceMeta;
@@ -94,14 +97,6 @@ pub fn open_keeping(path: &Path, options: &InputOptions, cache: u64) -> Result<B
         Kind::Jpeg => jpeg::open(path, reader, bytes, options),
         Kind::Tiff => tiff::open(path, reader, bytes, options, cache),
     }
-}
-
-/// Opens what was written so far of an array that may not be complete; at most `cache` bytes of decoded chunks are kept.
-///
-/// # Errors
-/// As [`probe`].
-pub fn open_unfinished(path: &Path, options: &InputOptions, cache: u64) -> Result<Box<dyn ArrayReader>, StoreError> {
-    if is_remote(path) { zarr::open_unfinished(path, options, cache) } else { open_keeping(path, options, cache) }
 }
 
 /// A digest of the state of a store behind a URL: another one once any of its keys was written again. Where keys can't be

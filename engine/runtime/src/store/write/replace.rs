@@ -81,12 +81,23 @@ pub(super) fn take_up(path: &Path) -> std_io::Result<()> {
 /// Held by who looks at what is there before it is given another name.
 static ONE: Mutex<()> = Mutex::new(());
 
-/// Removes a file or directory, where there is one.
+/// Removes a file or directory, where there is one; the metadata of a store goes first, so that who still reads it is told that
+/// it went away, and takes no chunk that was removed for one of the fill value.
 pub(super) fn remove(path: &Path) -> std_io::Result<()> {
+    forget(path);
     let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     match removed {
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
         other => other,
+    }
+}
+
+/// Removes what makes directories stores.
+fn forget(store: &Path) {
+    let metadata = ["zarr.json", ".zarray", ".zgroup"].map(|name| fs::remove_file(store.join(name)).is_ok());
+    if metadata.contains(&true) {
+        let entries = fs::read_dir(store).into_iter().flatten().flatten().map(|e| e.path());
+        entries.filter(|path| path.is_dir()).for_each(|path| forget(&path));
     }
 }
 
