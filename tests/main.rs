@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests may")]
 
 mod bytes;
+mod chunks;
 mod cli;
 mod crates;
 mod faults;

@@ -171,7 +171,7 @@ fn look(
             progress.blocks += count;
             progress.blocks_done += resume.done(root, &keys, count);
         }
-        State::Open => match known.holds_other(&place, [&keys.whole, &keys.blocks]) {
+        State::Open => match keys.are_stale() || known.holds_other(&place, [&keys.whole, &keys.blocks]) {
             true => progress.stale += 1,
             false => progress.missing += 1,
         },

@@ -15,6 +15,7 @@ pub mod eval;
 pub mod fingerprint;
 pub mod memory;
 pub mod print;
+pub mod reads;
 pub mod rules;
 
 use crate::graph::{Graph, InputId, Kind, NodeId};

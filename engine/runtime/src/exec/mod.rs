@@ -7,6 +7,7 @@
 //! - [`outputs`] names and opens outputs.
 //! - [`resume`] tells what an earlier run left.
 
+mod changes;
 pub mod clock;
 mod complete;
 pub mod item;

@@ -4,8 +4,9 @@
 //! this plan. A complete output counts by the first; single blocks and partials count by the second, so a run with
 //! other blocks begins what was not complete anew.
 
+use super::changes::{Changes, Look, Stale};
 use super::item::ItemData;
-use crate::journal::{Entry, Journal, Key};
+use crate::journal::{Entry, Journal, Key, Stored};
 use crate::store::read;
 use crate::store::write::WriteOptions;
 use engine_model::graph::{Graph, InputId, Kind, NodeId};
@@ -17,19 +18,33 @@ use ops_core::OpError;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::UNIX_EPOCH;
 
 /// Elements of a block below which computing it takes a microsecond or two: as long as an entry in the journal.
 const TRIVIAL: u64 = 512;
 
 /// What tells a root of an item from all others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Keys {
     /// The result as a whole.
     pub whole: Key,
     /// Its blocks in this plan's grid.
     pub blocks: Key,
+    /// What of it was made from chunks that have changed since.
+    stale: Option<Arc<Stale>>,
+}
+
+impl Keys {
+    /// True where something that is there was made from what has changed since.
+    pub fn are_stale(&self) -> bool {
+        self.stale.as_ref().is_some_and(|s| s.complete || !s.blocks.is_empty())
+    }
+
+    /// True for a block that was made from what has changed since.
+    fn is_stale(&self, block: u64) -> bool {
+        self.stale.as_ref().is_some_and(|s| s.blocks.contains(&block))
+    }
 }
 
 /// How much of a root is there.
@@ -60,13 +75,14 @@ pub struct Resume<'a> {
     rests_on: Vec<BTreeMap<InputId, bool>>,
     /// The states of stores behind URLs, each asked for once.
     asked: Mutex<BTreeMap<PathBuf, [u8; 32]>>,
+    changes: Changes,
 }
 
 impl<'a> Resume<'a> {
     /// Looks at a plan; no file is touched yet.
     pub fn new(plan: &Plan, journal: &'a Journal) -> Resume<'a> {
         let (prints, rests_on) = (Fingerprints::new(&plan.graph), rests_on(&plan.graph));
-        Resume { journal, prints, rests_on, asked: Mutex::default() }
+        Resume { journal, prints, rests_on, asked: Mutex::default(), changes: Changes::default() }
     }
 
     /// The journal.
@@ -77,6 +93,7 @@ impl<'a> Resume<'a> {
     /// The keys of a root; `None` for an array that is kept in memory, of which nothing is left.
     pub fn keys(&self, plan: &Plan, stage: &Stage, root: Root, item: u64, class: usize) -> Option<Keys> {
         let graph = &plan.graph;
+        let mut looks = Vec::new();
         let whole = match root {
             Root::Keep(_) => return None,
             // Sooner done again than told.
@@ -84,24 +101,36 @@ impl<'a> Resume<'a> {
             Root::Write(o) => {
                 let node = graph.outputs[o].node;
                 let print = self.prints.stored(graph, node, item, &form(plan, o, class));
-                self.stamped(graph, &[node], item, print)
+                self.stamped(graph, &[node], item, print, &mut looks)
             }
             // A reduction over a collection has partials of single items: each rests on its own item alone.
             Root::Reduce(node) => {
                 let n = graph.node(node);
                 let of: Vec<NodeId> = n.arrays.iter().chain(&n.values).copied().collect();
-                self.stamped(graph, &of, item, self.prints.partial(graph, node, item))
+                self.stamped(graph, &of, item, self.prints.partial(graph, node, item), &mut looks)
             }
         };
         let grid = plan.grid(stage, class);
         let blocks = format!("{:?} {:?}", grid.shape(), stage.block);
         let mut digest = blake3::Hasher::new();
         digest.update(&whole).update(blocks.as_bytes());
-        Some(Keys { whole, blocks: short(&digest) })
+        let mut keys = Keys { whole, blocks: short(&digest), stale: None };
+        if looks.iter().any(|(_, l)| l.has_changed()) {
+            keys.stale = Some(self.changes.stale(plan, (stage, root), class, self.journal.known(), &keys, &looks));
+        }
+        Some(keys)
     }
 
-    /// Adds the state of the files that a result of these nodes rests on to its fingerprint.
-    fn stamped(&self, graph: &Graph, nodes: &[NodeId], item: u64, print: Fingerprint) -> Key {
+    /// Adds the state of the files that a result of these nodes rests on to its fingerprint; of Zarr arrays on disk only that of
+    /// what is no chunk, with what has changed of the chunks in `looks`.
+    fn stamped(
+        &self,
+        graph: &Graph,
+        nodes: &[NodeId],
+        item: u64,
+        print: Fingerprint,
+        looks: &mut Vec<(InputId, Arc<Look>)>,
+    ) -> Key {
         let mut digest = blake3::Hasher::new();
         digest.update(&print.0);
         let rests_on = nodes.iter().flat_map(|n| self.rests_on[n.0 as usize].iter().map(|(i, all)| (*i, *all)));
@@ -114,11 +143,20 @@ impl<'a> Resume<'a> {
                 (false, _) => item..item + 1,
             };
             for i in range {
-                if let Some(path) = items.path(i) {
-                    match place::is_remote(&path) {
-                        true => digest.update(&self.asked(&path)),
-                        false => stamp(&path, &mut digest),
-                    };
+                let Some(path) = items.path(i) else { continue };
+                if place::is_remote(&path) {
+                    digest.update(&self.asked(&path));
+                    continue;
+                }
+                let look = if all { None } else { self.changes.look(self.journal, graph, input, &path) };
+                match look {
+                    Some(look) => {
+                        digest.update(&look.rest);
+                        looks.push((input, look));
+                    }
+                    None => {
+                        stamp(&path, &mut digest);
+                    }
                 }
             }
         }
@@ -134,7 +172,8 @@ impl<'a> Resume<'a> {
 
     /// How much of a root is there.
     pub fn state(&self, plan: &Plan, stage: &Stage, root: Root, keys: &Keys, class: usize) -> State {
-        if matches!(root, Root::Write(_)) && self.journal.known().complete(&keys.whole).is_some() {
+        let stale = keys.stale.as_ref().is_some_and(|s| s.complete);
+        if matches!(root, Root::Write(_)) && !stale && self.journal.known().complete(&keys.whole).is_some() {
             return State::Complete;
         }
         let count = plan.grid(stage, class).count();
@@ -148,11 +187,13 @@ impl<'a> Resume<'a> {
     /// How many of the first `count` blocks of a root are there.
     pub fn done(&self, root: Root, keys: &Keys, count: u64) -> u64 {
         let known = self.journal.known();
-        match root {
+        let there = match root {
             Root::Keep(_) => 0,
-            Root::Reduce(_) => known.partials(&keys.blocks).filter(|b| *b < count).count() as u64,
-            Root::Write(_) => known.stored(&keys.blocks).map_or(0, |s| s.blocks.count_below(count)),
-        }
+            Root::Reduce(_) => known.partials(&keys.blocks).filter(|(b, _)| *b < count).count() as u64,
+            Root::Write(_) => known.stored(&keys.blocks).map_or(0, |s| s.count_below(count)),
+        };
+        // Those are among them.
+        there.saturating_sub(keys.stale.as_ref().map_or(0, |s| s.blocks.range(..count).count() as u64))
     }
 
     /// True where a block of a root is there.
@@ -161,16 +202,17 @@ impl<'a> Resume<'a> {
         match (root, state) {
             (_, State::Open) => false,
             (_, State::Complete | State::Blocks) => true,
-            (Root::Write(_), _) => known.stored(&keys.blocks).is_some_and(|s| s.blocks.contains(block)),
+            _ if keys.is_stale(block) => false,
+            (Root::Write(_), _) => known.stored(&keys.blocks).is_some_and(|s| s.contains(block)),
             (Root::Reduce(_), _) => known.has_partial(&keys.blocks, block),
             (Root::Keep(_), _) => false,
         }
     }
 
     /// The blocks of an output, of so many, that are in its store.
-    pub fn stored(&self, keys: &Keys, count: u64) -> impl Iterator<Item = u64> + use<'a> {
+    pub fn stored(&self, keys: &Keys, count: u64) -> impl Iterator<Item = u64> {
         let stored = self.journal.known().stored(&keys.blocks);
-        stored.into_iter().flat_map(|s| s.blocks.iter()).take_while(move |b| *b < count)
+        stored.into_iter().flat_map(Stored::iter).take_while(move |b| *b < count).filter(|b| !keys.is_stale(*b))
     }
 
     /// True when no task of a stage has to be run for an item.
@@ -213,7 +255,8 @@ impl<'a> Resume<'a> {
             let (Root::Reduce(n), true) = (root, entry.state != State::Open) else { continue };
             let Kind::Reduce(op, _) = &plan.graph.node(n).kind else { continue };
             let Some(slot) = data.partials.get(&n) else { continue };
-            self.journal.known().each_partial(&entry.keys.blocks, |bytes| {
+            let fresh = |block| !entry.keys.is_stale(block);
+            self.journal.known().each_partial(&entry.keys.blocks, fresh, |bytes| {
                 let partial = op.unpack(bytes).map_err(wrong)?;
                 let mut slot = super::item::lock(slot);
                 match slot.as_mut() {
@@ -248,7 +291,7 @@ impl<'a> Resume<'a> {
     }
 }
 
-fn short(digest: &blake3::Hasher) -> Key {
+pub(super) fn short(digest: &blake3::Hasher) -> Key {
     let mut key = [0; 16];
     key.copy_from_slice(&digest.finalize().as_bytes()[..16]);
     key

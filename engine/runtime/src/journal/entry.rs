@@ -1,11 +1,12 @@
 //! What a journal holds, and its form on disk: records with their length and checksum, one after the other.
 
 use super::Key;
+use crate::store::read::Chunks;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// The first bytes of a journal; another form of records would have other ones.
-pub(super) const MAGIC: &[u8] = b"engine journal 1\n";
+pub(super) const MAGIC: &[u8] = b"engine journal 2\n";
 /// Length and checksum of a record.
 pub(super) const FRAME: usize = 8;
 /// No record is longer: a partial that is, is not worth keeping.
@@ -36,6 +37,14 @@ pub enum Entry {
         block: u64,
         /// The packed partial.
         bytes: Vec<u8>,
+    },
+    /// What an input looked like when the run began to read it, or went on. All that is told later was made from it, or from
+    /// what has not changed since it was.
+    Source {
+        /// The input.
+        key: Key,
+        /// Its chunks.
+        chunks: Chunks,
     },
     /// An output is complete under its name.
     Complete {

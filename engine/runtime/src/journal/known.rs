@@ -2,7 +2,8 @@
 
 use super::entry::{self, Entry, FRAME, MAGIC};
 use super::{Key, Ranges};
-use crate::store::write::location;
+use crate::store::read::Chunks;
+use crate::store::write::{left, location};
 use engine_model::place;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,20 +11,46 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// The place of a packed partial in the journal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place {
-    /// Where its record starts.
-    at: u64,
-}
+/// Where a record starts in the journal: what comes later was told later.
+pub type Place = u64;
 
 /// What is there of an output.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stored {
     /// Where it was begun.
     pub path: PathBuf,
-    /// The blocks in its store.
-    pub blocks: Ranges,
+    /// The blocks in its store, by the last time before that an input was looked at.
+    pub blocks: Vec<(Place, Ranges)>,
+    /// The whole output, where it was complete then.
+    complete: Option<Key>,
+}
+
+impl Stored {
+    /// True for a block that is in the store.
+    pub fn contains(&self, block: u64) -> bool {
+        self.blocks.iter().any(|(_, b)| b.contains(block))
+    }
+
+    /// How many blocks below `limit` are in the store.
+    pub fn count_below(&self, limit: u64) -> u64 {
+        match self.blocks.as_slice() {
+            [] => 0,
+            [(_, one)] => one.count_below(limit),
+            _ => self.iter().take_while(|b| *b < limit).count() as u64,
+        }
+    }
+
+    /// The blocks in the store, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
+        let mut parts: Vec<_> = self.blocks.iter().map(|(_, b)| b.iter().peekable()).collect();
+        std::iter::from_fn(move || {
+            let least = parts.iter_mut().filter_map(|p| p.peek().copied()).min()?;
+            for part in &mut parts {
+                part.next_if_eq(&least);
+            }
+            Some(least)
+        })
+    }
 }
 
 /// A complete output.
@@ -33,6 +60,8 @@ pub struct Completed {
     pub path: PathBuf,
     /// Bytes it took.
     pub bytes: u64,
+    /// When that was told.
+    pub at: Place,
     /// Whether it is there, as a server said when it was asked first.
     asked: OnceLock<bool>,
 }
@@ -47,6 +76,12 @@ pub struct Known {
     partials: BTreeMap<Key, BTreeMap<u64, Place>>,
     /// What each path holds, complete or not.
     holds: BTreeMap<PathBuf, Key>,
+    /// The blocks of complete outputs.
+    blocks_of: BTreeMap<Key, Key>,
+    /// When each input was looked at.
+    sources: BTreeMap<Key, Vec<Place>>,
+    /// When any was, last.
+    looked: Place,
 }
 
 impl Known {
@@ -77,7 +112,7 @@ impl Known {
         let mut known = Known::empty(path);
         let (mut at, mut buffer) = (MAGIC.len() as u64, Vec::new());
         while let Some(entry) = next(&mut from, &mut buffer)? {
-            known.take(entry, Place { at });
+            known.take(entry, at);
             at += (FRAME + buffer.len()) as u64;
         }
         Ok((known, at))
@@ -88,20 +123,38 @@ impl Known {
             Entry::Begun { key, path } => {
                 self.replaced(&path);
                 self.holds.insert(path.clone(), key);
-                self.stored.insert(key, Stored { path, blocks: Ranges::default() });
+                self.stored.insert(key, Stored { path, ..Stored::default() });
             }
             Entry::Written { key, block } => {
                 if let Some(stored) = self.stored.get_mut(&key) {
-                    stored.blocks.insert(block);
+                    match stored.blocks.last_mut() {
+                        Some((at, blocks)) if *at == self.looked => blocks.insert(block),
+                        _ => {
+                            let mut blocks = Ranges::default();
+                            blocks.insert(block);
+                            stored.blocks.push((self.looked, blocks));
+                        }
+                    }
                 }
             }
             Entry::Partial { key, block, .. } => {
                 self.partials.entry(key).or_default().insert(block, place);
             }
+            Entry::Source { key, .. } => {
+                self.sources.entry(key).or_default().push(place);
+                self.looked = place;
+            }
             Entry::Complete { key, path, bytes } => {
+                let held = self.holds.get(&path).map(|k| *self.blocks_of.get(k).unwrap_or(k));
+                let blocks = held.and_then(|k| self.stored.remove_entry(&k));
                 self.replaced(&path);
+                // What was made from chunks that have changed since is to be told from the rest.
+                if let Some((blocks, stored)) = blocks.filter(|_| !self.sources.is_empty()) {
+                    self.stored.insert(blocks, Stored { complete: Some(key), ..stored });
+                    self.blocks_of.insert(key, blocks);
+                }
                 self.holds.insert(path.clone(), key);
-                self.complete.insert(key, Completed { path, bytes, asked: OnceLock::new() });
+                self.complete.insert(key, Completed { path, bytes, at: place, asked: OnceLock::new() });
             }
         }
     }
@@ -111,6 +164,9 @@ impl Known {
         if let Some(before) = self.holds.remove(path) {
             self.stored.remove(&before);
             self.complete.remove(&before);
+            if let Some(blocks) = self.blocks_of.remove(&before) {
+                self.stored.remove(&blocks);
+            }
         }
     }
 
@@ -119,9 +175,32 @@ impl Known {
         self.holds.is_empty() && self.partials.is_empty()
     }
 
-    /// What is there of an output that is not complete.
+    /// The blocks that are there of an output; of one that was complete only while its store is, under whichever name.
     pub fn stored(&self, key: &Key) -> Option<&Stored> {
-        self.stored.get(key)
+        let there = |s: &&Stored| match s.complete {
+            Some(whole) if place::is_remote(&s.path) => self.complete(&whole).is_some(),
+            Some(_) => self.root().is_some_and(|root| left(&place::join_path(root, &s.path)).exists()),
+            None => true,
+        };
+        self.stored.get(key).filter(there)
+    }
+
+    /// When an input was looked at, in the order of time.
+    pub fn looks(&self, source: &Key) -> &[Place] {
+        self.sources.get(source).map_or(&[], Vec::as_slice)
+    }
+
+    /// What an input looked like at one of these times.
+    ///
+    /// # Errors
+    /// When the journal can't be read any more.
+    pub fn source(&self, at: Place) -> io::Result<Chunks> {
+        let mut file = BufReader::new(File::open(&self.path)?);
+        file.seek(SeekFrom::Start(at))?;
+        match next(&mut file, &mut Vec::new())? {
+            Some(Entry::Source { chunks, .. }) => Ok(chunks),
+            _ => Err(changed()),
+        }
     }
 
     /// An output that is complete and still there.
@@ -144,9 +223,9 @@ impl Known {
         self.holds.get(path).is_some_and(|k| !keys.contains(&k))
     }
 
-    /// The blocks whose partials are there.
-    pub fn partials(&self, key: &Key) -> impl Iterator<Item = u64> + '_ {
-        self.partials.get(key).into_iter().flat_map(|p| p.keys().copied())
+    /// The blocks whose partials are there, and when each was told.
+    pub fn partials(&self, key: &Key) -> impl Iterator<Item = (u64, Place)> + '_ {
+        self.partials.get(key).into_iter().flat_map(|p| p.iter().map(|(block, at)| (*block, *at)))
     }
 
     /// True where a block's partial is there.
@@ -154,12 +233,17 @@ impl Known {
         self.partials.get(key).is_some_and(|p| p.contains_key(&block))
     }
 
-    /// Reads the packed partials of a reduction, block by block.
+    /// Reads the packed partials of a reduction, of the blocks that are wanted.
     ///
     /// # Errors
     /// When the journal can't be read any more.
-    pub fn each_partial(&self, key: &Key, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-        let places = self.partials.get(key).into_iter().flat_map(|p| p.values());
+    pub fn each_partial(
+        &self,
+        key: &Key,
+        wanted: impl Fn(u64) -> bool,
+        mut take: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let places = self.partials(key).filter(|(block, _)| wanted(*block)).map(|(_, at)| at);
         let mut file = None;
         let mut buffer = Vec::new();
         for place in places {
@@ -167,14 +251,18 @@ impl Known {
                 Some(f) => f,
                 None => file.insert(BufReader::new(File::open(&self.path)?)),
             };
-            file.seek(SeekFrom::Start(place.at))?;
+            file.seek(SeekFrom::Start(place))?;
             match next(file, &mut buffer)? {
                 Some(Entry::Partial { bytes, .. }) => take(&bytes)?,
-                _ => return Err(io::Error::new(io::ErrorKind::InvalidData, "the journal changed while it was read")),
+                _ => return Err(changed()),
             }
         }
         Ok(())
     }
+}
+
+fn changed() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the journal changed while it was read")
 }
 
 /// The next whole record; `None` at the end, or where the rest is torn or damaged.

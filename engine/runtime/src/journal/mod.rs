@@ -13,7 +13,7 @@ mod known;
 mod ranges;
 
 pub use entry::Entry;
-pub use known::{Completed, Known, Stored};
+pub use known::{Completed, Known, Place, Stored};
 pub use ranges::Ranges;
 
 use crate::exec::item::lock;
@@ -39,6 +39,8 @@ pub struct Journal {
     known: Known,
     /// Waits after every append until it has reached the disk.
     sync: bool,
+    /// Nothing can be appended.
+    looked_at: bool,
 }
 
 #[derive(Debug)]
@@ -94,7 +96,13 @@ impl Journal {
         let mut file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
         file.write_all(entry::MAGIC)?;
         let len = entry::MAGIC.len() as u64;
-        Ok(Journal { path: path.into(), file: Appending::new(file, len), known: Known::empty(path), sync })
+        Ok(Journal {
+            path: path.into(),
+            file: Appending::new(file, len),
+            known: Known::empty(path),
+            sync,
+            looked_at: false,
+        })
     }
 
     /// Reads a journal and goes on with it, after its last whole record.
@@ -110,7 +118,7 @@ impl Journal {
             file.write_all(entry::MAGIC)?;
             len = entry::MAGIC.len() as u64;
         }
-        Ok(Journal { path: path.into(), file: Appending::new(file, len), known, sync })
+        Ok(Journal { path: path.into(), file: Appending::new(file, len), known, sync, looked_at: false })
     }
 
     /// Reads a journal only; nothing can be appended.
@@ -120,7 +128,7 @@ impl Journal {
     pub fn look(path: &Path) -> io::Result<Journal> {
         let mut file = File::open(path)?;
         let (known, len) = Known::read(path, &mut file)?;
-        Ok(Journal { path: path.into(), file: Appending::new(file, len), known, sync: false })
+        Ok(Journal { path: path.into(), file: Appending::new(file, len), known, sync: false, looked_at: true })
     }
 
     /// What was done before it was opened.
@@ -145,6 +153,11 @@ impl Journal {
         to.waiting.extend_from_slice(&bytes);
         let full = to.waiting.len() >= WAITING || to.written.elapsed() >= WAIT;
         if may_wait && !full { Ok(()) } else { to.flush(self.sync) }
+    }
+
+    /// True for one that is only looked at: nothing can be appended.
+    pub fn is_looked_at(&self) -> bool {
+        self.looked_at
     }
 
     /// Where it is.

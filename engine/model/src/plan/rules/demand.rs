@@ -5,8 +5,9 @@
 
 use super::decide;
 use crate::graph::{Kind, NodeId};
+use crate::plan::reads::{Wanted, add, want};
 use crate::plan::{Plan, Root, Stage, root_array};
-use ops_core::{Needs, Ports, Region};
+use ops_core::Needs;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
@@ -65,7 +66,7 @@ fn of_stage(plan: &Plan, stage: &Stage, asked: &mut BTreeMap<NodeId, Asked>) {
     if !stage.nodes.iter().any(joins) {
         return;
     }
-    let mut wanted: BTreeMap<NodeId, Region> = BTreeMap::new();
+    let mut wanted = Wanted::new();
     for &root in &stage.roots {
         let array = root_array(graph, root);
         let whole = graph.node(array).meta(0).region();
@@ -73,7 +74,7 @@ fn of_stage(plan: &Plan, stage: &Stage, asked: &mut BTreeMap<NodeId, Asked>) {
             Root::Reduce(r) => {
                 if let Kind::Reduce(op, _) = &graph.node(r).kind {
                     let ports = graph.ports(r, 0);
-                    want(plan, r, &op.needs(&ports, &whole), &ports, &mut wanted);
+                    want(graph, r, &op.needs(&ports, &whole), &ports, &mut wanted);
                 }
             }
             _ => add(&mut wanted, array, whole),
@@ -88,7 +89,7 @@ fn of_stage(plan: &Plan, stage: &Stage, asked: &mut BTreeMap<NodeId, Asked>) {
         match &node.kind {
             Kind::Map(op) => {
                 let ports = graph.ports(id, 0);
-                want(plan, id, &op.needs(&ports, &region), &ports, &mut wanted);
+                want(graph, id, &op.needs(&ports, &region), &ports, &mut wanted);
             }
             Kind::Join(op) => {
                 let whole = region == node.meta(0).region();
@@ -106,19 +107,6 @@ fn of_stage(plan: &Plan, stage: &Stage, asked: &mut BTreeMap<NodeId, Asked>) {
             Kind::Source(_) | Kind::Reduce(..) => {}
         }
     }
-}
-
-fn want(plan: &Plan, node: NodeId, needs: &Needs, ports: &Ports, wanted: &mut BTreeMap<NodeId, Region>) {
-    for need in needs {
-        for region in need.boundary.sources(&need.region, &ports.meta(need.input).region()) {
-            add(wanted, plan.graph.node(node).arrays[need.input], region);
-        }
-    }
-}
-
-/// One hull a node: it asks for no less than the tasks of all blocks together.
-fn add(wanted: &mut BTreeMap<NodeId, Region>, node: NodeId, region: Region) {
-    wanted.entry(node).and_modify(|r| *r = r.hull(&region)).or_insert(region);
 }
 
 /// Ascending numbers as ranges.

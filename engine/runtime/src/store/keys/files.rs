@@ -194,6 +194,13 @@ impl Keys for Directory {
         })
     }
 
+    fn remove(&self, key: &str) -> Result<(), StoreError> {
+        match fs::remove_file(self.root.join(key)) {
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(io(&self.root, &format!("removing `{key}`"), &e)),
+            _ => Ok(()),
+        }
+    }
+
     fn names(&self, most: usize) -> Vec<String> {
         let entries = fs::read_dir(&self.root).into_iter().flatten().take(most).filter_map(Result::ok);
         entries.filter_map(|e| e.file_name().into_string().ok()).collect()

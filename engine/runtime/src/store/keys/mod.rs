@@ -55,6 +55,9 @@ pub(crate) trait Keys: Send + Sync {
     /// Writes the value of a key, as a whole or not at all; gives its bytes. What was there is replaced.
     fn put(&self, key: &str, value: Cow<'_, [u8]>) -> Result<u64, StoreError>;
 
+    /// Removes a key, where there is one.
+    fn remove(&self, key: &str) -> Result<(), StoreError>;
+
     /// Names of what lies right below the place, at most so many; none where that can't be told.
     fn names(&self, most: usize) -> Vec<String>;
 }

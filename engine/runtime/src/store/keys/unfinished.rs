@@ -69,6 +69,10 @@ impl Keys for Unfinished {
         self.keys.put(key, value)
     }
 
+    fn remove(&self, key: &str) -> Result<(), StoreError> {
+        self.keys.remove(key)
+    }
+
     fn names(&self, most: usize) -> Vec<String> {
         self.keys.names(most)
     }

@@ -12,6 +12,7 @@ mod tile_cache;
 mod zarr;
 
 pub use left::open_left;
+pub use zarr::Chunks;
 
 use crate::store::{ArrayReader, StoreError};
 use engine_model::catalog::SourceMeta;
@@ -97,6 +98,12 @@ pub fn open_keeping(path: &Path, options: &InputOptions, cache: u64) -> Result<B
         Kind::Jpeg => jpeg::open(path, reader, bytes, options),
         Kind::Tiff => tiff::open(path, reader, bytes, options, cache),
     }
+}
+
+/// The state of every chunk of a Zarr array on disk; `None` for whatever else a path is.
+pub fn chunks(path: &Path, options: &InputOptions) -> Option<Chunks> {
+    // One that can't be read is in no state; reading it will tell more.
+    (!is_remote(path) && path.is_dir()).then(|| zarr::chunks(path, options).ok()).flatten()
 }
 
 /// A digest of the state of a store behind a URL: another one once any of its keys was written again. Where keys can't be

@@ -77,13 +77,7 @@ impl Remote {
         }
     }
 
-    /// Removes a key, whether there is one or not.
-    pub(crate) fn remove(&self, key: &str) -> Result<(), StoreError> {
-        let name = self.key(key)?;
-        self.remove_all(key, vec![name])
-    }
-
-    fn remove_all(&self, key: &str, names: Vec<Key>) -> Result<(), StoreError> {
+    pub(super) fn remove_all(&self, key: &str, names: Vec<Key>) -> Result<(), StoreError> {
         let removed = attempt(&self.behind, move |store: Arc<dyn ObjectStore>| {
             let names = names.clone();
             async move {

@@ -137,6 +137,10 @@ impl Keys for Remote {
         }
     }
 
+    fn remove(&self, key: &str) -> Result<(), StoreError> {
+        self.remove_all(key, vec![self.key(key)?])
+    }
+
     fn names(&self, most: usize) -> Vec<String> {
         if !self.behind.lists {
             return Vec::new();

@@ -4,6 +4,7 @@
 //! is decoded once for all who need it and no key is asked for in vain. Only the metadata of the array is read to open
 //! it (and of the group of an OME-Zarr image); keys are never listed.
 
+mod chunks;
 mod decode;
 mod direct;
 mod header;
@@ -11,6 +12,9 @@ mod node;
 mod ome;
 mod reader;
 mod shard;
+
+pub use chunks::Chunks;
+pub(super) use chunks::chunks;
 
 use super::{InputOptions, corrupt, not_one, unsupported};
 use crate::store::keys::{self, Keys, Unfinished};

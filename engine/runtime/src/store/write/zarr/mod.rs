@@ -32,6 +32,8 @@ struct ZarrWriter {
     written: AtomicU64,
     /// Bytes that reached storage and were not told yet.
     untold: AtomicU64,
+    /// It goes on with what an earlier writer has left.
+    resumed: AtomicBool,
     ended: AtomicBool,
 }
 
@@ -50,6 +52,7 @@ pub(super) fn create(
         store,
         written: AtomicU64::new(0),
         untold: AtomicU64::new(untold),
+        resumed: AtomicBool::new(false),
         ended: AtomicBool::new(false),
     }))
 }
@@ -107,6 +110,7 @@ impl ArrayWriter for ZarrWriter {
 
     fn resumed(&self, elements: u64) {
         self.written.fetch_add(elements, Ordering::Relaxed);
+        self.resumed.store(elements > 0, Ordering::Relaxed);
     }
 
     fn suspend(&self) {
@@ -133,6 +137,10 @@ impl ZarrWriter {
         let what = if self.layout.shard.is_some() { "shard" } else { "chunk" };
         let value = value.map_err(|e| unsupported(&self.path, format!("encoding {what} {number:?} failed: {e}")))?;
         match value {
+            // What was made before of what has changed since may be there.
+            None if self.resumed.load(Ordering::Relaxed) => {
+                self.store.keys().remove(&self.layout.key(number)).map(|()| 0)
+            }
             None => Ok(0),
             Some(value) => self.store.keys().put(&self.layout.key(number), value),
         }
