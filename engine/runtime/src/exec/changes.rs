@@ -46,19 +46,26 @@ pub(super) struct Stale {
     pub(super) complete: bool,
 }
 
-/// What is known of inputs and of what rests on them, each found out once.
+/// The most that is remembered of each kind: of more items the first are forgotten, and found out again if need be.
+const KNOWN: usize = 4096;
+
+/// What is known of inputs and of what rests on them.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
-    looks: Mutex<BTreeMap<(PathBuf, InputId), Option<Arc<Look>>>>,
+    looks: Mutex<BTreeMap<(PathBuf, InputId), Arc<Look>>>,
     stale: Mutex<BTreeMap<Key, Arc<Stale>>>,
 }
 
 impl Changes {
     /// Looks at an input, and tells the journal; `None` for one that is no Zarr array on disk, or whose journal can't be asked.
     pub(super) fn look(&self, journal: &Journal, graph: &Graph, id: InputId, path: &Path) -> Option<Arc<Look>> {
-        let mut looks = lock(&self.looks);
-        let known = looks.entry((path.to_path_buf(), id));
-        known.or_insert_with(|| look(journal, graph.input(id), path).map(Arc::new)).clone()
+        let key = (path.to_path_buf(), id);
+        if let Some(known) = lock(&self.looks).get(&key) {
+            return Some(known.clone());
+        }
+        let found = Arc::new(look(journal, graph.input(id), path)?);
+        remember(&mut lock(&self.looks), key, found.clone());
+        Some(found)
     }
 
     /// What of a root is stale.
@@ -113,9 +120,16 @@ impl Changes {
             stale.complete = changed(&rests(whole), complete.at);
         }
         let stale = Arc::new(stale);
-        lock(&self.stale).insert(keys.blocks, stale.clone());
+        remember(&mut lock(&self.stale), keys.blocks, stale.clone());
         stale
     }
+}
+
+fn remember<K: Ord, V>(known: &mut BTreeMap<K, V>, key: K, value: V) {
+    if known.len() >= KNOWN {
+        known.clear();
+    }
+    known.insert(key, value);
 }
 
 fn look(journal: &Journal, input: &Input, path: &Path) -> Option<Look> {

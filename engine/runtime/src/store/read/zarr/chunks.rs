@@ -103,7 +103,7 @@ impl Chunks {
         Region::new(lo, hi)
     }
 
-    /// Where what was there before is not what is there now; at most [`PARTS`] regions, the last one around all that would
+    /// Where what was there before is not what is there now; at most 1024 regions, the last one around all that would
     /// be more. Only of use where all that is no chunk is the same.
     pub fn changed_since(&self, before: &Chunks) -> Vec<Region> {
         let (mut old, mut new) = (before.there.iter().peekable(), self.there.iter().peekable());
