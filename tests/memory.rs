@@ -169,3 +169,16 @@ fn one_large_image_among_small_ones_stays_within_the_limit() {
         assert!((w, h) == (width, height) && labels.iter().any(|l| *l != 0));
     }
 }
+
+#[test]
+fn the_limit_of_a_control_group_is_the_default() {
+    if support::cgroup::Cgroup::new(1 << 30).is_none() {
+        return support::skipped("a limit of a control group: none can be made here");
+    }
+    let bytes = 400 << 20;
+    let run = Run::limited(&support::workflow("bcss.yaml"), &["--threads", "2"], bytes).expect_code(0);
+    let config = run.report("config.yaml");
+    let memory = config.as_sequence().unwrap().iter().find(|c| c["name"] == "memory").unwrap();
+    assert_eq!((memory["value"].as_u64(), memory["origin"].as_str()), (Some(bytes), Some("default")));
+    assert!(run.number("projected_peak_bytes") <= bytes as f64);
+}

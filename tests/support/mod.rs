@@ -1,5 +1,6 @@
 //! What the acceptance tests share: the binary, run directories of their own, decoded results.
 
+pub mod cgroup;
 pub mod pixels;
 pub mod server;
 pub mod tree;
@@ -79,9 +80,11 @@ impl Run {
         Run { output: command.output().unwrap(), dir }
     }
 
-    /// The same in a child to which the system gives no more memory for data than `bytes`.
+    /// The same in a child to which the system gives no more memory for data than `bytes`, nor for data and page cache
+    /// together where a control group can be made.
     pub fn limited(workflow: &Path, args: &[&str], bytes: u64) -> Run {
         let (dir, engine) = (temp(), engine());
+        let group = cgroup::Cgroup::new(bytes);
         let mut command = Command::new("sh");
         for (name, value) in engine.get_envs() {
             match value {
@@ -89,9 +92,12 @@ impl Run {
                 None => command.env_remove(name),
             };
         }
-        command.args(["-c", "ulimit -d \"$0\" && exec \"$@\""]).arg((bytes / 1024).to_string());
+        let enter = group.as_ref().map_or_else(|| "/dev/null".into(), cgroup::Cgroup::procs);
+        command.args(["-c", "echo $$ > \"$0\" && ulimit -d \"$1\" && shift && exec \"$@\""]).arg(enter);
+        command.arg((bytes / 1024).to_string());
         command.arg(engine.get_program()).arg("run").arg(workflow).arg("--out").arg(dir.path().join("run"));
         command.args(["--progress", "none", "--json"]).args(args).stdin(Stdio::null());
+        println!("limited to {bytes} bytes{}", if group.is_some() { ", in a control group" } else { "" });
         Run { output: command.output().unwrap(), dir }
     }
 
