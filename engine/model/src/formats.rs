@@ -1,7 +1,7 @@
 //! What each file format can hold, and what writing it takes: pure facts that the planner and the writers share.
 
 use crate::spec::workflow::{Format, ZarrCodec};
-use ops_core::{ArrayMeta, Axis, DType};
+use ops_core::{ArrayMeta, Axis, DType, Pool};
 
 /// Why a format can't hold an array, and what to do instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -207,6 +207,17 @@ pub fn write_bytes(format: Format, meta: &ArrayMeta, block_extent: &[u64]) -> u6
 /// What a compressor of Zarr chunks takes besides what it reads and makes.
 const COMPRESSOR: u64 = 4 << 20;
 
+/// Bytes of the buffer that a chunk of so many is compressed into: at most a 256th more than it has, and 64 bytes.
+fn compressed(chunk_bytes: u64) -> u64 {
+    Pool::rounded(chunk_bytes.saturating_add(chunk_bytes / 256).saturating_add(64))
+}
+
+/// Of [`writing_bytes`] what lies in buffers of the pool.
+pub fn writing_pooled(meta: &ArrayMeta, chunk: &[u64], codec: ZarrCodec) -> u64 {
+    let bytes = chunk.iter().fold(meta.dtype.size() as u64, |n, e| n.saturating_mul(*e));
+    if codec == ZarrCodec::Zstd { compressed(bytes) } else { 0 }
+}
+
 /// Bytes that a task holds while it writes a block of a Zarr array: a chunk cut out of the block, its encoded form and
 /// the compressor, and where there are shards the one that is put together, with its index.
 pub fn writing_bytes(meta: &ArrayMeta, chunk: &[u64], shard: Option<&[u64]>, codec: ZarrCodec) -> u64 {
@@ -223,11 +234,7 @@ pub fn writing_bytes(meta: &ArrayMeta, chunk: &[u64], shard: Option<&[u64]>, cod
         // While it grows the old and the new buffer are there; chunks beyond the array take no room.
         bytes(shard).min(meta.bytes()).saturating_mul(2).saturating_add(chunks.saturating_mul(48))
     });
-    chunk_bytes
-        .saturating_mul(2)
-        .saturating_add(chunk_bytes / 16)
-        .saturating_add(compressor)
-        .saturating_add(shard_bytes)
+    chunk_bytes.saturating_add(compressed(chunk_bytes)).saturating_add(compressor).saturating_add(shard_bytes)
 }
 
 #[cfg(test)]

@@ -12,6 +12,11 @@ pub struct Block {
 }
 
 impl Block {
+    /// The pool that its storage came from; `None` for what was adopted, or has none.
+    pub fn pool(&self) -> Option<&Pool> {
+        self.buf.pool()
+    }
+
     /// A block from the pool; its content is unspecified, whoever makes it writes all of it.
     pub fn take(pool: &Pool, dtype: DType, region: Region) -> Block {
         let len = region.volume() as usize * dtype.size();

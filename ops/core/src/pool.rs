@@ -179,6 +179,11 @@ impl Buf {
         own
     }
 
+    /// The pool it goes back to.
+    pub fn pool(&self) -> Option<&Pool> {
+        self.pool.as_ref()
+    }
+
     /// The bytes.
     pub fn bytes(&self) -> &[u8] {
         match &self.adopted {

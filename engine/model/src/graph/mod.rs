@@ -10,7 +10,8 @@ pub mod print;
 mod pyramid;
 
 use crate::catalog::{AxisScale, Items, SourceMeta};
-use crate::formats::{default_chunks, writing_bytes};
+use crate::formats::{default_chunks, writing_bytes, writing_pooled};
+use crate::place::{is_remote, join};
 use crate::spec::workflow::{Format, InputDecl, OutputDecl, PyramidMethod, ZarrCodec, ZarrVersion};
 use ops_core::op::DynReduce;
 use ops_core::{ArrayMeta, Map, Pool, PortMeta, Ports, Scope};
@@ -196,6 +197,16 @@ impl Output {
         let shard = self.decl.shards.as_ref().map(|s| s.value.as_slice());
         let codec = self.decl.codec.as_ref().map_or_else(ZarrCodec::default, |c| c.value);
         writing_bytes(meta, &self.chunks(meta), shard, codec)
+    }
+
+    /// Of these what lies in buffers of the pool; behind a URL values are handed over.
+    pub fn writing_pooled(&self, meta: &ArrayMeta) -> u64 {
+        let remote = self.decl.to.as_ref().is_some_and(|to| is_remote(&join(&self.decl.base, &to.value)));
+        if !self.format.is_zarr() || remote {
+            return 0;
+        }
+        let codec = self.decl.codec.as_ref().map_or_else(ZarrCodec::default, |c| c.value);
+        writing_pooled(meta, &self.chunks(meta), codec)
     }
 }
 

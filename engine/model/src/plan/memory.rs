@@ -155,7 +155,7 @@ fn writers(plan: &Plan, window: u64) -> u64 {
 fn writing(plan: &Plan) -> u64 {
     let of = |out: &crate::graph::Output| {
         let metas = &plan.graph.node(out.node).metas;
-        metas.iter().map(|m| out.writing_bytes(m)).max().unwrap_or(0)
+        metas.iter().map(|m| out.writing_bytes(m).saturating_sub(out.writing_pooled(m))).max().unwrap_or(0)
     };
     plan.graph.outputs.iter().map(of).max().unwrap_or(0)
 }

@@ -9,7 +9,7 @@ use crate::store::blosc::encode_lz4;
 use crate::store::write::ZarrCodec;
 use flate2::{Compression, GzBuilder};
 use ops_core::block::for_rows;
-use ops_core::{Block, Pool, Region};
+use ops_core::{Block, Buf, Pool, Region};
 use std::borrow::Cow;
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
@@ -21,6 +21,8 @@ const LOOKED_AT: usize = 256;
 /// Encodes the units of one array. Shared between threads.
 pub(super) struct Encoder {
     layout: Layout,
+    /// Values are handed over, rather than copied from buffers that are used again.
+    owned: bool,
     /// Compressors that no thread uses at the moment.
     zstd: Mutex<Vec<Compressor<'static>>>,
 }
@@ -29,11 +31,12 @@ pub(super) struct Encoder {
 #[derive(Default)]
 pub(super) struct Scratch {
     chunk: Option<Block>,
+    encoded: Option<Buf>,
 }
 
 impl Encoder {
-    pub(super) fn new(layout: Layout) -> Encoder {
-        Encoder { layout, zstd: Mutex::default() }
+    pub(super) fn new(layout: Layout, owned: bool) -> Encoder {
+        Encoder { layout, owned, zstd: Mutex::default() }
     }
 
     /// The value of a unit that a block covers, but for what lies beyond the array; `None` where it is all fill value.
@@ -102,26 +105,32 @@ impl Encoder {
         if whole.intersect(region).is_empty() {
             return Ok(None);
         }
+        let Scratch { chunk, encoded } = scratch;
         let elements = match contiguous(block, region) {
             Some(elements) => elements,
             None => {
-                let kept = scratch.chunk.take().map(|b| b.moved(region.clone()));
+                let kept = chunk.take().map(|b| b.moved(region.clone()));
                 let mut copy = kept.unwrap_or_else(|| Block::take(&Pool::default(), block.dtype(), region.clone()));
                 if !whole.contains(region) {
                     // Beyond the end of the array a chunk holds the fill value.
                     copy.bytes_mut().fill(0);
                 }
                 copy.paste(block);
-                scratch.chunk.insert(copy).bytes()
+                chunk.insert(copy).bytes()
             }
         };
         if is_zero(elements) {
             return Ok(None);
         }
-        self.encode(little(elements, block.dtype().size())).map(Some)
+        self.encode(little(elements, block.dtype().size()), block.pool(), encoded).map(Some)
     }
 
-    fn encode<'e>(&self, elements: Cow<'e, [u8]>) -> Result<Cow<'e, [u8]>, String> {
+    fn encode<'e>(
+        &self,
+        elements: Cow<'e, [u8]>,
+        pool: Option<&Pool>,
+        buffer: &'e mut Option<Buf>,
+    ) -> Result<Cow<'e, [u8]>, String> {
         let of = |e: std::io::Error| e.to_string();
         match self.layout.codec {
             ZarrCodec::None => Ok(elements),
@@ -134,9 +143,21 @@ impl Encoder {
                     Some(compressor) => compressor,
                     None => Compressor::new(ZSTD_LEVEL).map_err(of)?,
                 };
-                let encoded = compressor.compress(&elements).map_err(of)?;
+                let encoded = match pool.filter(|_| !self.owned) {
+                    None => Cow::Owned(compressor.compress(&elements).map_err(of)?),
+                    Some(pool) => {
+                        // A fresh buffer would cost as many page faults as it has pages, chunk by chunk.
+                        let most = zstd::zstd_safe::compress_bound(elements.len());
+                        let to = match buffer.take().filter(|b| b.bytes().len() >= most) {
+                            Some(kept) => buffer.insert(kept),
+                            None => buffer.insert(pool.take_bytes(most)),
+                        };
+                        let n = compressor.compress_to_buffer(&elements, to.bytes_mut()).map_err(of)?;
+                        Cow::Borrowed(&to.bytes()[..n])
+                    }
+                };
                 self.zstd.lock().unwrap_or_else(PoisonError::into_inner).push(compressor);
-                Ok(Cow::Owned(encoded))
+                Ok(encoded)
             }
             ZarrCodec::Gzip => {
                 let out = Vec::with_capacity(elements.len() / 2 + 64);

@@ -47,7 +47,7 @@ pub(super) fn create(
     let (store, untold) = making::begin(path, metadata::array(&layout), options)?;
     Ok(Box::new(ZarrWriter {
         path: path.into(),
-        encoder: Encoder::new(layout.clone()),
+        encoder: Encoder::new(layout.clone(), engine_model::place::is_remote(path)),
         layout,
         store,
         written: AtomicU64::new(0),
