@@ -195,6 +195,31 @@ fn a_run_that_was_killed_while_it_replaced_goes_on() {
     }
 }
 
+/// A link in the place of an output is replaced; what it leads to is somebody else's.
+#[cfg(unix)]
+#[test]
+fn what_a_link_leads_to_is_not_touched() {
+    for format in ["zarr", "tiff"] {
+        let dir = support::temp();
+        let path = workflow(dir.path(), 200, format);
+        assert_eq!(call(&path, &["--out", "one"]).status.code(), Some(0));
+        let (out, elsewhere) = (dir.path().join(format!("to/out.{format}")), dir.path().join("elsewhere"));
+        std::fs::rename(&out, &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &out).unwrap();
+        let held = || match elsewhere.is_dir() {
+            true => tree::digests(&elsewhere).into_values().collect(),
+            false => vec![support::pixels::sha256(&std::fs::read(&elsewhere).unwrap())],
+        };
+        let before = held();
+        assert_eq!(call(&path, &["--out", "two", "--set", "seed=2"]).status.code(), Some(4));
+        let replaced = call(&path, &["--out", "two", "--set", "seed=2", "--overwrite"]);
+        assert_eq!(replaced.status.code(), Some(0), "{}", stderr(&replaced));
+        assert_eq!(held(), before, "{format}");
+        assert!(!out.is_symlink());
+        assert_eq!(names(&dir.path().join("to")), [format!("out.{format}")]);
+    }
+}
+
 /// Two grids of chunks, and of shards, in one workflow: blocks of whole ones of both, or tasks for each.
 #[test]
 fn every_chunk_has_one_writer_whatever_grids_are_written_together() {

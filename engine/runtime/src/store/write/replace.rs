@@ -81,11 +81,22 @@ pub(super) fn take_up(path: &Path) -> std_io::Result<()> {
 /// Held by who looks at what is there before it is given another name.
 static ONE: Mutex<()> = Mutex::new(());
 
-/// Removes a file or directory, where there is one; the metadata of a store goes first, so that who still reads it is told that
-/// it went away, and takes no chunk that was removed for one of the fill value.
+/// Removes a file or directory, where there is one; of a link to one the link only. The metadata of a store goes first, so that
+/// who still reads it is told that it went away, and takes no chunk that was removed for one of the fill value.
 pub(super) fn remove(path: &Path) -> std_io::Result<()> {
-    forget(path);
-    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    let found = fs::symlink_metadata(path);
+    let removed = match found {
+        Ok(about) if about.is_dir() => {
+            forget(path);
+            fs::remove_dir_all(path)
+        }
+        Ok(_) => {
+            // What a link leads to stays as it is.
+            unmark(path);
+            fs::remove_file(path)
+        }
+        Err(e) => Err(e),
+    };
     match removed {
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
         other => other,
@@ -97,7 +108,7 @@ fn forget(store: &Path) {
     let metadata = ["zarr.json", ".zarray", ".zgroup"].map(|name| fs::remove_file(store.join(name)).is_ok());
     if metadata.contains(&true) {
         let entries = fs::read_dir(store).into_iter().flatten().flatten().map(|e| e.path());
-        entries.filter(|path| path.is_dir()).for_each(|path| forget(&path));
+        entries.filter(|path| path.is_dir() && !path.is_symlink()).for_each(|path| forget(&path));
     }
 }
 
