@@ -195,6 +195,44 @@ fn a_run_that_was_killed_while_it_replaced_goes_on() {
     }
 }
 
+#[test]
+fn what_is_read_is_not_replaced_by_what_is_made_from_it() {
+    let dir = support::temp();
+    let made = workflow(dir.path(), 100, "zarr");
+    assert_eq!(call(&made, &["--out", "made"]).status.code(), Some(0));
+    let tiles = dir.path().join("tiles");
+    std::fs::create_dir(&tiles).unwrap();
+    for name in ["a.zarr", "b.zarr"] {
+        tree::copy(&dir.path().join("to/out.zarr"), &tiles.join(name));
+    }
+    std::fs::create_dir_all(dir.path().join("other")).unwrap();
+    let before = (tree::digests(&tiles), tree::digests(&dir.path().join("to")));
+    let path = dir.path().join("over.yaml");
+    for (input, to, code) in [
+        ("path: to/out.zarr", "to/out", 4),
+        ("path: to/out.zarr", "other/../to/out.zarr", 4),
+        ("foreach: \"tiles/*.zarr\"", "tiles", 4),
+        ("path: tiles/a.zarr", "tiles", 4),
+        // Beside it is somewhere else.
+        ("path: to/out.zarr", "to/out2", 0),
+        ("foreach: \"tiles/*.zarr\"", "other", 0),
+    ] {
+        let text = format!(
+            "version: 1\ninputs:\n  a: {{{input}}}\nsteps:\n  b: {{op: invert, input: a}}\n\
+             outputs:\n  B: {{from: b, format: zarr, to: \"{to}\"}}\n"
+        );
+        support::write(&path, &text.replace("path: tiles/a.zarr", "foreach: \"tiles/a.zarr\""));
+        let run = dir.path().join(format!("run-{}", to.replace('/', "-")));
+        let output = call(&path, &["--out", run.to_str().unwrap(), "--overwrite"]);
+        assert_eq!(output.status.code(), Some(code), "{input} to {to}: {}", stderr(&output));
+        if code == 4 {
+            let text = stderr(&output);
+            assert!(text.contains("E0710") && text.contains("is read by this workflow"), "{text}");
+            assert_eq!((tree::digests(&tiles), tree::digests(&dir.path().join("to"))), before);
+        }
+    }
+}
+
 /// A link in the place of an output is replaced; what it leads to is somebody else's.
 #[cfg(unix)]
 #[test]

@@ -66,6 +66,8 @@ pub fn claim(plan: &Plan, sources: &Sources, overwrite: bool, ours: &dyn Fn(&Pat
     let (now, later): (Vec<_>, Vec<_>) = places.iter().partition(|(place, _)| {
         is_remote(place) || place.parent().is_none_or(|dir| dir.as_os_str().is_empty() || dir.is_dir())
     });
+    let inputs = if declared.is_empty() { BTreeSet::new() } else { inputs(plan) };
+    declared.iter().for_each(|&(o, span)| report_input(plan, &outputs, o, span, &inputs, &mut report));
     let mut targets = Targets::default();
     for places in [now, later] {
         if report.has_errors() || places.is_empty() {
@@ -79,6 +81,48 @@ pub fn claim(plan: &Plan, sources: &Sources, overwrite: bool, ours: &dyn Fn(&Pat
     }
     loading::show(sources, &report);
     if report.has_errors() { Err(exit::IMPOSSIBLE) } else { Ok(targets) }
+}
+
+/// Everything on disk and behind URLs that the run reads, as [`Real`] tells it.
+fn inputs(plan: &Plan) -> BTreeSet<PathBuf> {
+    let mut real = Real::default();
+    let items = plan.graph.inputs.iter().flat_map(|input| (0..input.items.len()).filter_map(|i| input.items.path(i)));
+    items.map(|path| real.of(&path)).collect()
+}
+
+/// Tells paths of the same file as the same, asking for each directory once.
+#[derive(Default)]
+struct Real(Option<(PathBuf, PathBuf)>);
+
+impl Real {
+    fn of(&mut self, path: &Path) -> PathBuf {
+        let (Some(dir), Some(name)) = (path.parent().filter(|_| !is_remote(path)), path.file_name()) else {
+            return path.into();
+        };
+        let known = self.0.take().filter(|(of, _)| of == dir);
+        let dir = known.unwrap_or_else(|| {
+            let from = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+            let real = from.canonicalize().or_else(|_| std::path::absolute(from));
+            (dir.into(), real.unwrap_or_else(|_| dir.into()))
+        });
+        self.0.insert(dir).1.join(name)
+    }
+}
+
+/// Reports an output that would replace what the run reads: the old one is needed until the end, and by whoever goes on.
+fn report_input(plan: &Plan, outputs: &Outputs, o: usize, span: Span, inputs: &BTreeSet<PathBuf>, report: &mut Report) {
+    let mut real = Real::default();
+    let items = 0..plan.graph.items(plan.graph.node(plan.graph.outputs[o].node).family);
+    let read = items.map(|item| outputs.store(plan, o, item)).find(|store| {
+        let store = real.of(store);
+        // What lies below a path comes right behind it.
+        inputs.range(store.clone()..).next().is_some_and(|input| input.starts_with(&store))
+    });
+    if let Some(store) = read {
+        let message =
+            format!("`{}` is read by this workflow, and can't be replaced by what is made from it", store.display());
+        report.push(Diagnostic::new("E0710", span, message).help("choose another path"));
+    }
 }
 
 /// Reports the first file of an output that is there and not ours.

@@ -118,7 +118,7 @@ pub(super) const CODES: &[Code] = &[
     code(
         "E0710",
         "output that exists already",
-        "An output with `to:` is written outside the run's own directory, where something is in its place. It is never replaced unless `engine run` is told so with --overwrite; then what is there stays until the new one is complete. A run that goes on with --resume may replace what it has written itself.",
+        "An output with `to:` is written outside the run's own directory, where something is in its place. It is never replaced unless `engine run` is told so with --overwrite; then what is there stays until the new one is complete. A run that goes on with --resume may replace what it has written itself. What the workflow reads is never replaced by what is made from it.",
         "engine run pyramid.yaml   # with to: slide.zarr, which is there",
         "engine run pyramid.yaml --overwrite",
     ),
