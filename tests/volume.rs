@@ -59,6 +59,31 @@ fn labels_do_not_depend_on_the_cells_they_are_found_in() {
     }
 }
 
+/// Two grids of cells over one array, in blocks that are whole cells of the one and not of the other.
+#[test]
+fn labels_in_cells_of_two_kinds_share_what_they_read() {
+    let dir = support::temp();
+    let path = dir.path().join("two.yaml");
+    let text = "version: 1
+inputs:
+  a: {generate: {shape: [43, 30], dtype: int16, pattern: noise, seed: 264}}
+steps:
+  five: {op: label, input: a, with: {connectivity: 1, cell: [5, 17]}}
+  nine: {op: label, input: a, with: {connectivity: 1, cell: [9, 8]}}
+outputs:
+  Five: {from: five, format: zarr, chunks: [15, 10]}
+  Nine: {from: nine, format: zarr, chunks: [15, 10]}
+";
+    support::write(&path, text);
+    let mut first = None;
+    for block in ["3", "7", "16", "40", "256"] {
+        let run = Run::ok(&path, &["--block", block, "--threads", "2"]);
+        let (five, nine) = (tree::digests(&run.results("Five.zarr")), tree::digests(&run.results("Nine.zarr")));
+        assert_eq!(five, nine, "blocks of {block}");
+        assert_eq!(first.get_or_insert(five.clone()), &five, "blocks of {block}");
+    }
+}
+
 #[test]
 fn what_the_faces_of_cells_may_take_is_a_limit() {
     let dir = support::temp();

@@ -147,19 +147,22 @@ pub fn rest(
 fn widen(plan: &Plan, class: usize, pieces: &mut [Piece]) {
     for i in 0..pieces.len() {
         let p = &pieces[i];
-        if !matches!(plan.graph.node(p.node).kind, Kind::Map(_)) {
-            continue;
-        }
-        let elementwise = !p.read && p.needs.iter().all(|n| n.boundary == Boundary::Clip && n.region == p.region);
+        let node = plan.graph.node(p.node);
+        let (false, Kind::Map(op)) = (p.read, &node.kind) else { continue };
+        let as_it_is =
+            |needs: &Needs, region: &Region| needs.iter().all(|n| n.boundary == Boundary::Clip && n.region == *region);
         let Some(&[first]) = p.from.first().map(SmallVec::as_slice) else { continue };
         let wide = pieces[first as usize].region.clone();
         let alike = |f: &SmallVec<[u32; 1]>| matches!(f.as_slice(), [one] if pieces[*one as usize].region == wide);
-        let shape = &plan.graph.node(p.node).meta(class).shape;
-        let same_shape = plan.graph.node(p.node).arrays.iter().all(|&a| plan.graph.node(a).meta(class).shape == *shape);
+        let shape = &node.meta(class).shape;
+        let same_shape = node.arrays.iter().all(|&a| plan.graph.node(a).meta(class).shape == *shape);
         let little = wide != p.region && wide.volume() <= p.region.volume() + p.region.volume() / 4;
-        if elementwise && same_shape && little && p.from.iter().all(alike) {
-            pieces[i].needs.iter_mut().for_each(|n| n.region = wide.clone());
-            pieces[i].region = wide;
+        if little && same_shape && as_it_is(&p.needs, &p.region) && p.from.iter().all(alike) {
+            // What needs no more than this region may need more than a wider one: whole cells of it, say.
+            let needs = op.needs(&plan.graph.ports(p.node, class), &wide);
+            if as_it_is(&needs, &wide) && needs.len() == p.needs.len() {
+                (pieces[i].needs, pieces[i].region) = (needs, wide);
+            }
         }
     }
 }
