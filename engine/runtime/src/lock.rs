@@ -106,11 +106,10 @@ impl Lock {
         let own = Holder::own();
         let mut stale = None;
         loop {
-            match OpenOptions::new().write(true).create_new(true).open(path) {
-                Ok(mut file) => {
+            match own.create(path) {
+                Ok(file) => {
                     let lost = Arc::new(AtomicBool::new(false));
-                    let started = own.write(&mut file).and_then(|()| beat(path, file, own.clone(), lost.clone()));
-                    let beat = started.map_err(|e| {
+                    let beat = beat(path, file, own.clone(), lost.clone()).map_err(|e| {
                         // A lock that nobody holds would be in the way.
                         let _ = fs::remove_file(path);
                         failed(e)
@@ -212,6 +211,25 @@ impl Holder {
         Holder { host, pid: 0, born: None, space, token: String::new(), heartbeat }
     }
 
+    /// Makes the file, unless there is one. Where the file system can, it gets its name when it already says whose it is, so that
+    /// who is killed in between leaves nothing that would have to be waited for.
+    fn create(&self, path: &Path) -> io::Result<File> {
+        #[cfg(target_os = "linux")]
+        if let Some(mut file) = nameless(path) {
+            self.write(&mut file)?;
+            match name(&file, path) {
+                Err(e) if e.kind() != ErrorKind::AlreadyExists => {}
+                named => return named.map(|()| file),
+            }
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        self.write(&mut file).inspect_err(|_| {
+            // A lock that nobody holds would be in the way.
+            let _ = fs::remove_file(path);
+        })?;
+        Ok(file)
+    }
+
     /// Always of the same length, so that it can be written over.
     fn write(&self, file: &mut File) -> io::Result<()> {
         let mut text = serde_json::to_vec(self)?;
@@ -261,6 +279,24 @@ impl Holder {
         };
         fs::remove_file(&taking).and(removed)
     }
+}
+
+/// A file without a name in the directory of a path; `None` where the file system has no such.
+#[cfg(target_os = "linux")]
+fn nameless(path: &Path) -> Option<File> {
+    use rustix::fs::{Mode, OFlags};
+    let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mode = Mode::from_raw_mode(0o666);
+    rustix::fs::open(dir, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, mode).ok().map(File::from)
+}
+
+/// Gives a file without a name one that nothing has.
+#[cfg(target_os = "linux")]
+fn name(file: &File, path: &Path) -> io::Result<()> {
+    use rustix::fs::{AtFlags, CWD};
+    use std::os::fd::AsRawFd;
+    let own = format!("/proc/self/fd/{}", file.as_raw_fd());
+    Ok(rustix::fs::linkat(CWD, own, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
 }
 
 fn now() -> u64 {

@@ -45,6 +45,31 @@ fn a_lock_whose_process_is_gone_is_taken_over() {
     assert!(!cfg!(target_os = "linux") || Lock::acquire(&path).unwrap().stale.is_some());
 }
 
+/// Else one whose holder is killed before it has written would be in the way until it is old.
+#[test]
+fn a_lock_says_whose_it_is_from_the_first_moment() {
+    let (_dir, path) = place();
+    if !cfg!(target_os = "linux") || nameless(&path).is_none() {
+        println!("SKIPPED: files without a name");
+        return;
+    }
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            (0..3000).for_each(|_| drop(Lock::acquire(&path).unwrap()));
+            stop.store(true, Ordering::Relaxed);
+        });
+        let mut seen = 0;
+        while !stop.load(Ordering::Relaxed) {
+            if let Ok(text) = fs::read(&path) {
+                seen += 1;
+                assert!(serde_json::from_slice::<Holder>(&text).is_ok(), "{:?}", String::from_utf8_lossy(&text));
+            }
+        }
+        assert!(seen > 10, "seen {seen} times only");
+    });
+}
+
 #[test]
 fn on_another_host_the_time_tells() {
     let (_dir, path) = place();
