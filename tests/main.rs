@@ -11,6 +11,7 @@ mod cli;
 mod crates;
 mod faults;
 mod fuzz;
+mod gather;
 mod images;
 mod interop;
 mod memory;

@@ -186,6 +186,41 @@ fn a_file_that_changed_is_read_again() {
     assert_eq!(tree::digests(&first.dir().join("Results")), tree::digests(&fresh.dir().join("Results")));
 }
 
+/// As after a fresh copy of the data: other times, other files, the same pictures.
+#[test]
+fn a_file_that_was_copied_again_is_what_it_was() {
+    let dir = support::temp();
+    let stems = support::stems();
+    let copies = dir.path().join("images");
+    support::copies(&copies, &stems.iter().map(String::as_str).collect::<Vec<_>>());
+    let workflow = dir.path().join("copied.yaml");
+    let text = format!(
+        "version: 1\ninputs:\n  a: {{foreach: \"{}/*\"}}\nsteps:\n  b: {{op: invert, input: a}}\n  c: {{op: stack, input: b}}\n\
+         outputs:\n  B: {{from: b, format: zarr}}\n  C: {{from: c, format: zarr}}\n",
+        copies.display()
+    );
+    support::write(&workflow, &text);
+    let run = dir.path().join("run");
+    let first = support::call(&["run", workflow.to_str().unwrap(), "--out", run.to_str().unwrap(), "--json"]);
+    assert_eq!(first.status.code(), Some(0), "{}", support::stderr(&first));
+    for entry in std::fs::read_dir(&copies).unwrap() {
+        let path = entry.unwrap().path();
+        let other = path.with_extension("copy");
+        std::fs::copy(&path, &other).unwrap();
+        std::fs::rename(&other, &path).unwrap();
+    }
+    let again = summary(&resume(&workflow, &run, &[]));
+    assert_eq!(number(&again, "tasks"), 0, "{again}");
+    // One of them is another now; the rest still is what it was.
+    let changed = std::fs::read_dir(&copies).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&changed).unwrap();
+    bytes.extend_from_slice(b"more");
+    std::fs::write(&changed, bytes).unwrap();
+    let again = summary(&resume(&workflow, &run, &[]));
+    let (done, left) = (number(&again, "tasks"), number(&again, "tasks_resumed"));
+    assert!(done > 0 && left > 0, "{again}");
+}
+
 #[test]
 fn a_torn_journal_is_cut_off_and_what_is_none_is_refused() {
     let dir = support::temp();

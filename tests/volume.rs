@@ -146,6 +146,41 @@ fn a_spilled_array_changes_nothing_and_goes_with_the_run() {
     assert_eq!(again["tasks"], 0, "{again}");
 }
 
+/// Passes over lines of three axes: no block but the whole array has whole lines of all.
+#[test]
+fn distances_go_from_pass_to_pass_in_memory_or_scratch() {
+    let dir = support::temp();
+    let path = dir.path().join("distances.yaml");
+    let text = "version: 1
+inputs:
+  a: {generate: {shape: [160, 200, 240], axes: zyx, dtype: uint16, pattern: blobs, seed: 3}}
+steps:
+  mask: {op: threshold, input: a, with: {value: 24000}}
+  depth: {op: distance_transform, input: mask}
+outputs:
+  Mask: {from: mask, format: zarr}
+  Depth: {from: depth, format: zarr, chunks: [40, 50, 60]}
+";
+    support::write(&path, text);
+    let wide = Run::ok(&path, &["--threads", "2", "--memory", "2GiB"]);
+    let want = tree::digests(&wide.results("Depth.zarr"));
+    let tight = Run::limited(&path, &["--threads", "2", "--memory", "80MiB"], 80 << 20);
+    assert_eq!(wide.number("bytes_spilled"), 0.0);
+    assert!(tight.number("bytes_spilled") > MIB, "{}", tight.summary());
+    for other in [tight, Run::ok(&path, &["--block", "50"]), Run::ok(&path, &["--memory", "256MiB", "--threads", "3"])]
+    {
+        let (projected, measured) = (other.number("projected_peak_bytes"), other.number("peak_rss_bytes"));
+        assert!(measured <= projected, "measured {measured}, projected {projected}");
+        assert_eq!(tree::digests(&other.results("Depth.zarr")), want);
+    }
+    let Some(python) = support::python() else {
+        return support::skipped("distances by scipy: no ENGINE_TEST_PYTHON");
+    };
+    let script = support::root().join("tests/oracles/distances.py");
+    let out = Command::new(python).arg(script).arg(wide.results("Mask.zarr")).arg(wide.results("Depth.zarr")).output();
+    assert_eq!(support::stdout(&out.unwrap()).trim(), format!("{} 0", 160 * 200 * 240));
+}
+
 #[test]
 fn scratch_that_does_not_fit_the_disk_is_refused_before_the_start() {
     let dir = support::temp();

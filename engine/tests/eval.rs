@@ -62,7 +62,7 @@ fn an_elementwise_piece_covers_what_its_input_was_read_for_where_that_is_little_
     assert!(task.roots.iter().all(|r| r.region.volume() == 128 * 128));
     assert_eq!(piece(&plan, &task, "smooth").region.volume(), 128 * 128);
     // The bytes that the planner counts are those of the wider piece.
-    assert!(memory::task_bytes(&plan, &task, 0) >= 2 * 136 * 136);
+    assert!(memory::task_bytes(&plan, &plan.stages[0], &task, 0) >= 2 * 136 * 136);
 }
 
 #[test]

@@ -75,6 +75,7 @@ def call(engine, other):
 def jobs(at):
     chunk = 256 if at.small else 1024
     cube, cubes = ((32, 64, 64), (16, 32, 32)) if at.small else ((64, 256, 256), (64, 128, 128))
+    needles = (64, 8, 8) if at.small else (256, 32, 32)
     crop = [32, 128, 128] if at.small else [64, 512, 512]
     plane, levels = [chunk, chunk], 3 if at.small else 6
     smooth = '{"sigma": 1.0, "dtype": "input"}'
@@ -146,4 +147,10 @@ def jobs(at):
             "dask": peer(at, "w3_rechunk", "slabs.zarr", "--peer", "dask", "--chunks", *map(str, cubes),
                          rounds=at.slow_rounds),
         }, [Target("tensorstore", 1, wall, "times as fast as tensorstore")]),
+        "gather": Job(f"slabs.zarr to {'x'.join(map(str, needles))}", "slabs.zarr", {
+            "engine": engine(at, "gather", "slabs.zarr", {}, {"R": zarr("a", needles)}, ["R.zarr"]),
+            "tensorstore": peer(at, "w3_rechunk", "slabs.zarr", "--chunks", *map(str, needles)),
+            "dask": peer(at, "w3_rechunk", "slabs.zarr", "--peer", "dask", "--chunks", *map(str, needles),
+                         rounds=at.slow_rounds),
+        }, [Target("tensorstore", None, wall, "times as fast as tensorstore, which holds the whole array")]),
     }

@@ -24,6 +24,11 @@ pub fn digests(dir: &Path) -> BTreeMap<PathBuf, String> {
     files(dir).into_iter().map(digest).collect()
 }
 
+/// Bytes of all files below a directory.
+pub fn size(dir: &Path) -> u64 {
+    files(dir).into_iter().map(|p| std::fs::metadata(dir.join(p)).unwrap().len()).sum()
+}
+
 /// Copies a directory with all that is below it.
 pub fn copy(from: &Path, to: &Path) {
     for file in files(from) {

@@ -154,6 +154,22 @@ pub fn cache_bytes(shape: &[u64], chunk: &[u64], own: u64) -> u64 {
     sweep.saturating_add(own.saturating_mul(8)).clamp(CACHE, LARGEST_CACHE).min(behind).max(own)
 }
 
+/// Indices of shards are kept decoded within these bytes, or two of them.
+const INDICES: u64 = 8 << 20;
+
+/// Bytes of the decoded index of a shard: an offset and a length for each chunk.
+pub fn index_bytes(shard: &[u64], chunk: &[u64]) -> u64 {
+    shard.iter().zip(chunk).fold(16, |n, (s, c)| n.saturating_mul(s.div_ceil((*c).max(1))))
+}
+
+/// Bytes of the indices of shards that a reader keeps: where a block touches many shards all of them are asked for again and
+/// again.
+pub fn index_cache_bytes(shape: &[u64], shard: &[u64], chunk: &[u64]) -> u64 {
+    let one = index_bytes(shard, chunk);
+    let all = shape.iter().zip(shard).fold(one, |n, (len, s)| n.saturating_mul(len.div_ceil((*s).max(1))));
+    all.min(INDICES).max(one.saturating_mul(2))
+}
+
 /// Bytes of a band of rows that PNG compresses at once.
 const PNG_BAND: u64 = 256 << 10;
 

@@ -19,9 +19,9 @@ use serde_json::{Value as Json, json};
 /// background at all distances are infinite (scipy's mean nothing there).
 ///
 /// **Boundary.** None: beyond the edge of the array is neither foreground nor background. **Memory.** One pass for each
-/// spatial axis, from the last to the first: the first writes 4 bytes a voxel, others 8. A pass needs whole lines along its
-/// axis of what the one before it made, so that a block of the result needs, where nothing is kept between passes, all
-/// of the input along every spatial axis. Scratch of 80 bytes for each element of a line. **Cost.** Linear in the voxels
+/// spatial axis, from the last to the first: the first writes 4 bytes a voxel, others 8. A pass works
+/// on whole lines along its axis. Where no block that is not too large has whole lines of two passes, what lies between them
+/// is kept, or spilled to scratch. Scratch of 80 bytes for each element of a line. **Cost.** Linear in the voxels
 /// of the lines, whatever the distances.
 ///
 /// **Reference.** `scipy.ndimage.distance_transform_edt(input, sampling)`. Lower envelopes of parabolas: Felzenszwalb and

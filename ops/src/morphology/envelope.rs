@@ -7,7 +7,7 @@
 //! Of whole numbers the least may as well be looked for from each element outwards, many lines at once, which is
 //! quicker where background is near: it is the same number, whichever way finds it.
 
-use super::nearest::{NONE, lines};
+use super::nearest::{NONE, lines, whole_lines};
 use crate::elementwise::{self, Store};
 use ops_core::{ArrayMeta, Block, DType, Map, MapCall, Need, Needs, OpError, Pool, Ports, Region, simd::vectorize};
 use smallvec::smallvec;
@@ -113,6 +113,10 @@ impl Map for Envelope {
             }
         }
         Ok(())
+    }
+
+    fn granule(&self, ports: &Ports) -> Option<Vec<u64>> {
+        Some(whole_lines(ports.meta(0), self.axis))
     }
 
     fn scratch_bytes(&self, ports: &Ports, out: &Region) -> u64 {

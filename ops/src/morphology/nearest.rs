@@ -20,6 +20,12 @@ pub(crate) fn lines(meta: &ArrayMeta, axis: usize, out: &Region) -> Region {
     region
 }
 
+/// Cells that are lines.
+pub(crate) fn whole_lines(meta: &ArrayMeta, axis: usize) -> Vec<u64> {
+    let extent = |(a, n): (usize, &u64)| if a == axis { (*n).max(1) } else { 1 };
+    meta.shape.iter().enumerate().map(extent).collect()
+}
+
 /// Elements of a line with all that lies behind its axis.
 fn line(meta: &ArrayMeta, axis: usize, out: &Region) -> (usize, usize) {
     (meta.shape[axis] as usize, out.shape()[axis + 1..].iter().product())
@@ -55,6 +61,10 @@ impl Map for Nearest {
             }
         });
         Ok(())
+    }
+
+    fn granule(&self, ports: &Ports) -> Option<Vec<u64>> {
+        Some(whole_lines(ports.meta(0), self.axis))
     }
 
     fn scratch_bytes(&self, ports: &Ports, out: &Region) -> u64 {

@@ -10,9 +10,9 @@ pub mod print;
 mod pyramid;
 
 use crate::catalog::{AxisScale, Items, SourceMeta};
-use crate::formats::{default_chunks, writing_bytes, writing_pooled};
+use crate::formats::{default_chunks, index_bytes, index_cache_bytes, writing_bytes, writing_pooled};
 use crate::place::{is_remote, join};
-use crate::spec::workflow::{Format, InputDecl, OutputDecl, PyramidMethod, ZarrCodec, ZarrVersion};
+use crate::spec::workflow::{Format, InputDecl, OutputDecl, PyramidMethod, Spanned, ZarrCodec, ZarrVersion};
 use ops_core::op::DynReduce;
 use ops_core::{ArrayMeta, Map, Pool, PortMeta, Ports, Scope};
 use smallvec::SmallVec;
@@ -166,15 +166,17 @@ impl Output {
         self.decl.version.as_ref().map_or_else(ZarrVersion::default, |v| v.value)
     }
 
-    /// Bytes that reading a block of it again takes besides the block: a chunk encoded, between two codecs and decoded, and
-    /// indices of shards.
+    /// Bytes that reading a block of it again takes besides the block: a chunk encoded, between two codecs and decoded, what
+    /// decompresses it, and indices of shards.
     pub fn reading_bytes(&self, meta: &ArrayMeta) -> u64 {
         let bytes = |extent: &[u64]| extent.iter().fold(meta.dtype.size() as u64, |n, e| n.saturating_mul(*e));
         let chunks = self.chunks(meta);
-        let index = self
-            .unit(meta)
-            .map_or(0, |u| u.iter().zip(&chunks).fold(48u64, |n, (u, c)| n.saturating_mul(u.div_ceil(*c))));
-        bytes(&chunks).saturating_mul(4).saturating_add(index).saturating_add((1 << 20) + (64 << 10))
+        let of_shards = |s: &Spanned<Vec<u64>>| {
+            let kept = index_cache_bytes(&meta.shape, &s.value, &chunks);
+            kept.saturating_add(index_bytes(&s.value, &chunks).saturating_mul(2))
+        };
+        let indices = self.decl.shards.as_ref().map_or(0, of_shards);
+        bytes(&chunks).saturating_mul(4).saturating_add(indices).saturating_add((1 << 20) + (64 << 10))
     }
 
     /// Bytes of decoded chunks that are best kept while it is read again with halos.

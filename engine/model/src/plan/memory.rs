@@ -1,7 +1,7 @@
 //! The projected peak of a run, term by term. It is a bound: what is measured stays below it.
 
 use super::eval::{self, TaskPlan};
-use super::{Group, Plan, Root, Stage};
+use super::{Cache, Group, Plan, Root, Stage};
 use crate::formats;
 use crate::graph::{Kind, NodeId};
 use ops_core::{Pool, Region};
@@ -164,12 +164,15 @@ fn writing(plan: &Plan) -> u64 {
 fn readers(plan: &Plan, window: u64, threads: u64) -> u64 {
     let of = |g: &Group| {
         let classes = 0..plan.graph.classes(g.family);
-        let unpooled =
-            |c: usize| sum(g.caches.iter().filter(|(n, _)| !pooled(plan, *n, c)).map(|of| cache(plan, of, c)));
+        let unpooled = |c: usize| {
+            sum(g.caches.iter().filter(|of| !pooled(plan, of.node, of.stored, c)).map(|of| cache(plan, of, c)))
+        };
         let kept = classes.clone().map(unpooled).max().unwrap_or(0).saturating_mul(window);
-        let sources = g.stages.iter().flat_map(|&s| plan.stage(s).nodes.iter().chain(&plan.stage(s).reads).copied());
-        let each = |n: NodeId, c: usize| if pooled(plan, n, c) { 0 } else { source_bytes(plan, n, c) };
-        let reading = sources.flat_map(|n| classes.clone().map(move |c| each(n, c))).max();
+        let stages = || g.stages.iter().map(|&s| plan.stage(s));
+        let own = stages().flat_map(|s| s.nodes.iter().map(|n| (*n, false)));
+        let all = own.chain(stages().flat_map(|s| s.reads.iter().map(|n| (*n, true))));
+        let each = |(n, stored), c| if pooled(plan, n, stored, c) { 0 } else { source_bytes(plan, n, stored, c) };
+        let reading = all.flat_map(|n| classes.clone().map(move |c| each(n, c))).max();
         kept.saturating_add(reading.unwrap_or(0).saturating_mul(threads))
     };
     plan.groups.iter().map(of).max().unwrap_or(0)
@@ -185,17 +188,17 @@ fn sum(bytes: impl Iterator<Item = u64>) -> u64 {
 }
 
 /// Bytes of decoded tiles kept of one source.
-fn cache(plan: &Plan, &(node, bytes): &(NodeId, u64), class: usize) -> u64 {
-    match plan.graph.node(node).kind {
-        Kind::Source(input) => bytes.min(plan.graph.source(input, class).cache_bytes),
-        _ => bytes,
+fn cache(plan: &Plan, of: &Cache, class: usize) -> u64 {
+    match plan.graph.node(of.node).kind {
+        Kind::Source(input) if !of.stored => of.bytes.min(plan.graph.source(input, class).cache_bytes),
+        _ => of.bytes,
     }
 }
 
-/// True where what is read of a node, and kept of that, lies in buffers of the pool.
-fn pooled(plan: &Plan, node: NodeId, class: usize) -> bool {
+/// True where what is read of a node, or of where it was `stored`, lies in buffers of the pool, and what is kept of that.
+fn pooled(plan: &Plan, node: NodeId, stored: bool, class: usize) -> bool {
     match plan.graph.node(node).kind {
-        Kind::Source(input) => plan.graph.source(input, class).pooled,
+        Kind::Source(input) if !stored => plan.graph.source(input, class).pooled,
         _ => plan.stored.get(&node).is_some_and(|&o| plan.graph.outputs[o].reads_pooled()),
     }
 }
@@ -214,7 +217,7 @@ fn item_terms(plan: &Plan, group: &Group, class: usize, counted: impl Fn(Root) -
         for &root in stage.roots.iter().filter(|r| counted(**r)) {
             sum = sum.saturating_add(match root {
                 Root::Keep(n) if group.exports.contains(&n) => 0,
-                Root::Keep(n) => kept_bytes(plan, n, class) + source_bytes(plan, n, class),
+                Root::Keep(n) => kept_bytes(plan, n, class) + source_bytes(plan, n, false, class),
                 Root::Reduce(n) => reduce_bytes(plan, n, class),
                 Root::Write(o) => {
                     let out = &plan.graph.outputs[o];
@@ -239,10 +242,10 @@ pub(super) fn kept_bytes(plan: &Plan, n: NodeId, class: usize) -> u64 {
     bytes.saturating_add(bytes / 16).saturating_add(KEPT_ARRAY).saturating_add(blocks.saturating_mul(KEPT_BLOCK))
 }
 
-/// What decoding a source, or an array read from where it was written, takes besides the block it fills.
-fn source_bytes(plan: &Plan, n: NodeId, class: usize) -> u64 {
+/// What decoding a source, or an array read from where it was `stored`, takes besides the block it fills.
+fn source_bytes(plan: &Plan, n: NodeId, stored: bool, class: usize) -> u64 {
     match plan.graph.node(n).kind {
-        Kind::Source(input) => plan.graph.source(input, class).read_bytes,
+        Kind::Source(input) if !stored => plan.graph.source(input, class).read_bytes,
         _ if plan.stored.contains_key(&n) => {
             let (out, meta) = (&plan.graph.outputs[plan.stored[&n]], plan.graph.node(n).meta(class));
             out.reading_bytes(meta)
@@ -327,7 +330,7 @@ fn stage_task_bytes(plan: &Plan, stage: &Stage, class: usize) -> u64 {
     }
     samples
         .into_iter()
-        .map(|b| task_bytes(plan, &eval::task(plan, stage, 0, class, &grid.region(b)), class))
+        .map(|b| task_bytes(plan, stage, &eval::task(plan, stage, 0, class, &grid.region(b)), class))
         .max()
         .unwrap_or(0)
 }
@@ -337,7 +340,7 @@ fn block_bytes(plan: &Plan, n: NodeId, class: usize, region: &Region) -> u64 {
 }
 
 /// The most a task holds at any moment of its evaluation.
-pub fn task_bytes(plan: &Plan, task: &TaskPlan, class: usize) -> u64 {
+pub fn task_bytes(plan: &Plan, stage: &Stage, task: &TaskPlan, class: usize) -> u64 {
     let mut live: Vec<u64> = vec![0; task.pieces.len()];
     let mut uses: Vec<u32> = task.pieces.iter().map(|p| p.uses).collect();
     let (mut now, mut peak) = (0u64, 0u64);
@@ -355,7 +358,7 @@ pub fn task_bytes(plan: &Plan, task: &TaskPlan, class: usize) -> u64 {
     for (i, piece) in task.pieces.iter().enumerate() {
         let mut extra = 0;
         if piece.read {
-            extra += source_bytes(plan, piece.node, class);
+            extra += source_bytes(plan, piece.node, stage.reads.contains(&piece.node), class);
         } else if let Kind::Map(op) | Kind::Join(op) = &plan.graph.node(piece.node).kind {
             let ports = plan.graph.ports(piece.node, class);
             extra += assembled(piece.node, &piece.needs, &piece.from) + op.scratch_bytes(&ports, &piece.region);

@@ -94,14 +94,25 @@ pub struct Group {
     pub exports: Vec<NodeId>,
     /// Exported arrays of earlier groups that die with this one.
     pub releases: Vec<NodeId>,
-    /// Sources whose decoded tiles are kept for other tasks, and how many bytes of them for each item.
-    pub caches: Vec<(NodeId, u64)>,
+    /// Decoded tiles that are kept for other tasks.
+    pub caches: Vec<Cache>,
+}
+
+/// Decoded tiles of an array that are kept while an item is in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cache {
+    /// The array.
+    pub node: NodeId,
+    /// True where it is read from where the run wrote it; an input may be read from there too, once it is rearranged.
+    pub stored: bool,
+    /// Bytes, for each item.
+    pub bytes: u64,
 }
 
 impl Group {
-    /// Bytes of decoded tiles that each item's reader of a source keeps.
-    pub fn cache(&self, node: NodeId) -> u64 {
-        self.caches.iter().find(|(n, _)| *n == node).map_or(0, |(_, bytes)| *bytes)
+    /// Bytes of decoded tiles that each item's reader keeps of a source or, where it is `stored`, of what the run wrote of it.
+    pub fn cache(&self, node: NodeId, stored: bool) -> u64 {
+        self.caches.iter().find(|c| (c.node, c.stored) == (node, stored)).map_or(0, |c| c.bytes)
     }
 }
 

@@ -142,6 +142,12 @@ impl Driver<'_> {
                 exports.insert((n, item), kept.clone());
             }
         }
+        if g.family.is_some() && !failed {
+            // Room for the next items. What can't be removed is met again at the end of the run, which warns.
+            data.outputs.keys().filter(|o| plan.graph.outputs[**o].scratch).for_each(|o| {
+                let _ = std::fs::remove_dir_all(self.cx.outputs.path(plan, *o, item));
+            });
+        }
         let last = plan.groups[group + 1..].iter().all(|later| later.family != g.family || !later.runs(item));
         if let (Some(f), true) = (g.family, last || failed) {
             let name: Arc<str> = plan.graph.input(f).items.stem(item).into();

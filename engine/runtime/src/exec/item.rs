@@ -220,7 +220,7 @@ impl ItemData {
             }
             for &n in &stage.nodes {
                 if matches!(plan.graph.node(n).kind, Kind::Source(_)) {
-                    let cache = group.cache(n);
+                    let cache = group.cache(n, false);
                     data.readers.entry(n).or_insert_with(|| OpenSource { cache, ..OpenSource::default() });
                 }
             }
@@ -278,7 +278,7 @@ impl ItemData {
                     continue;
                 }
                 // Of what is still being written nothing is kept: a chunk that is absent may come.
-                let cache = if state.is_done() { plan.groups[at].cache(node) } else { 0 };
+                let cache = if state.is_done() { plan.groups[at].cache(node, true) } else { 0 };
                 let Some(reader) = outputs.reread(plan, o, self.item, self.class, cache)? else { continue };
                 if let Some(kept) = kept {
                     kept.behind.get_or_init(|| reader.clone());

@@ -10,6 +10,7 @@
 mod changes;
 pub mod clock;
 mod complete;
+mod files;
 pub mod item;
 pub mod outputs;
 mod report;

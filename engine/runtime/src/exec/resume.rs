@@ -5,6 +5,7 @@
 //! other blocks begins what was not complete anew.
 
 use super::changes::{Changes, Look, Stale};
+use super::files;
 use super::item::ItemData;
 use crate::journal::{Entry, Journal, Key, Stored};
 use crate::store::read;
@@ -19,7 +20,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::UNIX_EPOCH;
 
 /// Elements of a block below which computing it takes a microsecond or two: as long as an entry in the journal.
 const TRIVIAL: u64 = 512;
@@ -121,6 +121,18 @@ impl<'a> Resume<'a> {
         Some(keys)
     }
 
+    /// Tells the journal what an input file holds that a task of pass number `at` has opened, once a run.
+    ///
+    /// # Errors
+    /// When the journal can't be written.
+    pub fn opened(&self, plan: &Plan, at: usize, node: NodeId, path: &Path) -> io::Result<()> {
+        let reads = |s: &StageId| plan.stage(*s).nodes.contains(&node);
+        match plan.groups[..at].iter().any(|g| g.stages.iter().any(reads)) {
+            true => Ok(()),
+            false => files::tell(self.journal, path),
+        }
+    }
+
     /// Adds the state of the files that a result of these nodes rests on to its fingerprint; of Zarr arrays on disk only that of
     /// what is no chunk, with what has changed of the chunks in `looks`.
     fn stamped(
@@ -155,7 +167,7 @@ impl<'a> Resume<'a> {
                         looks.push((input, look));
                     }
                     None => {
-                        stamp(&path, &mut digest);
+                        digest.update(&files::identity(self.journal, &path));
                     }
                 }
             }
@@ -345,22 +357,4 @@ fn rests_on(graph: &Graph) -> Vec<BTreeMap<InputId, bool>> {
         all.push(own);
     }
     all
-}
-
-/// The state of a file, or of all files of a store: names, sizes and times of change.
-fn stamp<'d>(path: &Path, digest: &'d mut blake3::Hasher) -> &'d mut blake3::Hasher {
-    let Ok(meta) = std::fs::metadata(path) else {
-        return digest.update(b"gone");
-    };
-    if meta.is_dir() {
-        let mut names: Vec<_> = std::fs::read_dir(path).into_iter().flatten().flatten().map(|e| e.path()).collect();
-        names.sort_unstable();
-        for name in names {
-            digest.update(name.file_name().unwrap_or_default().as_encoded_bytes()).update(&[0]);
-            stamp(&name, digest);
-        }
-        return digest;
-    }
-    let changed = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-    digest.update(&meta.len().to_le_bytes()).update(&changed.as_nanos().to_le_bytes())
 }

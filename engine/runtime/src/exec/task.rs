@@ -271,8 +271,8 @@ impl Evaluation<'_> {
             self.done.bytes_read += bytes;
             return Ok(block);
         }
-        if let Some(&o) = self.cx.plan.stored.get(&p.node) {
-            let cache = self.cx.plan.groups[self.data.group].cache(p.node);
+        if let Some(&o) = self.cx.plan.stored.get(&p.node).filter(|_| self.stage.reads.contains(&p.node)) {
+            let cache = self.cx.plan.groups[self.data.group].cache(p.node, true);
             let reader = self.data.written(self.cx.plan, self.cx.outputs, o, cache);
             let read = reader.and_then(|r| r.read(&p.region, self.cx.pool));
             let (block, bytes) = read.map_err(|e| store_failed(p.node, p.region.to_string(), e))?;
@@ -284,7 +284,14 @@ impl Evaluation<'_> {
         };
         let failed = |e| store_failed(p.node, p.region.to_string(), e);
         let input = self.cx.plan.graph.input(input);
-        let open = |cache| sources::open(input, p.item, cache).map(Arc::from).map_err(failed);
+        let (cx, group, path) = (self.cx, self.data.group, input.items.path(p.item));
+        let open = |cache| {
+            if let (Some(resume), Some(path)) = (&cx.resume, &path) {
+                let told = resume.opened(cx.plan, group, p.node, path);
+                told.map_err(|e| journal_failed(resume, p.node, &e))?;
+            }
+            sources::open(input, p.item, cache).map(Arc::from).map_err(failed)
+        };
         let reader = match self.data.readers.get(&p.node) {
             // Two threads may open it at once; one of them wins, both are right.
             Some(slot) => match slot.reader.get() {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// The first bytes of a journal; another form of records would have other ones.
-pub(super) const MAGIC: &[u8] = b"engine journal 2\n";
+pub(super) const MAGIC: &[u8] = b"engine journal 3\n";
 /// Length and checksum of a record.
 pub(super) const FRAME: usize = 8;
 /// No record is longer: a partial that is, is not worth keeping.
@@ -54,6 +54,15 @@ pub enum Entry {
         path: PathBuf,
         /// Bytes it took.
         bytes: u64,
+    },
+    /// What a file of an input held when it was read.
+    File {
+        /// The file.
+        key: Key,
+        /// Its state: size, times and number.
+        state: Key,
+        /// The digest of its content.
+        content: Key,
     },
 }
 

@@ -82,6 +82,8 @@ pub struct Known {
     sources: BTreeMap<Key, Vec<Place>>,
     /// When any was, last.
     looked: Place,
+    /// State and content of each file that was read, last.
+    files: BTreeMap<Key, (Key, Key)>,
 }
 
 impl Known {
@@ -140,6 +142,9 @@ impl Known {
             Entry::Partial { key, block, .. } => {
                 self.partials.entry(key).or_default().insert(block, place);
             }
+            Entry::File { key, state, content } => {
+                self.files.insert(key, (state, content));
+            }
             Entry::Source { key, .. } => {
                 self.sources.entry(key).or_default().push(place);
                 self.looked = place;
@@ -173,6 +178,11 @@ impl Known {
     /// True where nothing was done before.
     pub fn is_empty(&self) -> bool {
         self.holds.is_empty() && self.partials.is_empty()
+    }
+
+    /// The state that a file had when it was read last, and the digest of what it held.
+    pub fn file(&self, key: &Key) -> Option<(Key, Key)> {
+        self.files.get(key).copied()
     }
 
     /// The blocks that are there of an output; of one that was complete only while its store is, under whichever name.

@@ -61,8 +61,10 @@ fn by_level(plan: &Plan, pass: &Pass, classes: &[usize], kept: &Kept) -> Vec<(u3
     for &o in pass.outputs.iter().chain(&kept.scratch) {
         let n = plan.graph.outputs[o].node;
         if !plan.graph.node(n).is_reduce() {
-            // A kept array that is decoded whole is written from where it is kept, a level later.
-            let level = kept.kept.get(&n).map_or(kept.level[&n], |l| l + u32::from(decoded_whole(plan, n, classes)));
+            // A kept array that is decoded whole is written from where it is kept, a level later; so is what is gathered
+            // from scratch.
+            let later = decoded_whole(plan, n, classes) || kept.gathered.get(&o).is_some_and(|g| g.staged);
+            let level = kept.kept.get(&n).unwrap_or(&kept.level[&n]) + u32::from(later);
             add(Root::Write(o), level);
         }
     }
@@ -89,7 +91,12 @@ fn stage(plan: &Plan, pass: &Pass, kept: &Kept, level: u32, roots: Vec<Root>) ->
     let mut todo: BTreeSet<NodeId> = roots.iter().map(|&r| root_array_or_reduce(plan, r)).collect();
     while let Some(id) = todo.pop_last() {
         let made_here = roots.contains(&Root::Keep(id));
-        let elsewhere = pass.imports.contains(&id) || kept.kept.get(&id).is_some_and(|&l| l < level);
+        let gathers = |r: &Root| match r {
+            Root::Write(o) => plan.graph.outputs[*o].node == id && kept.gathered.get(o).is_some_and(|g| g.staged),
+            _ => false,
+        };
+        let lower = kept.kept.get(&id).is_some_and(|&l| l < level);
+        let elsewhere = pass.imports.contains(&id) || lower || roots.iter().any(gathers);
         if elsewhere && !made_here {
             reads.insert(id);
             continue;

@@ -2,11 +2,13 @@
 //! cover whole chunks of what it writes.
 
 use super::cut::decoded_whole;
+use super::gather::Gathered;
 use super::{decide, units};
 use crate::catalog::Access;
 use crate::graph::{Kind, NodeId};
 use crate::plan::{Plan, Root, Stage};
 use ops_core::Axis;
+use std::collections::BTreeMap;
 
 /// Block extent along a spatial axis when the user does not say: what fits a core's cache through a chain of ops.
 fn default_block(spatial: usize) -> u64 {
@@ -22,7 +24,39 @@ const LEAST_EXTENT: u64 = 32;
 
 /// Sets the block of a stage that items of these classes go through; one that suits a source has at most `elements`
 /// elements. `whose` names the classes where there are others.
-pub(super) fn apply(plan: &mut Plan, stage: &mut Stage, classes: &[usize], whose: &str, elements: u64) {
+pub(super) fn apply(
+    plan: &mut Plan,
+    stage: &mut Stage,
+    classes: &[usize],
+    whose: &str,
+    elements: u64,
+    gathered: &BTreeMap<usize, Gathered>,
+) {
+    let of = |root: &Root| match root {
+        Root::Write(o) => gathered.get(o),
+        _ => None,
+    };
+    let Chosen { mut block, mut reason } = choose(plan, stage, classes, elements);
+    for (have, least) in stage.roots.iter().filter_map(of).flat_map(|g| g.block.clone().into_iter().enumerate()) {
+        let (axis, extent) = &mut block[have];
+        let step = units::step(plan, &stage.roots, classes, *axis);
+        *extent = (*extent).max(least.1).div_ceil(step).saturating_mul(step);
+        "gathers what lies across the tiles it is made from".clone_into(&mut reason);
+    }
+    let text = block.iter().map(|(a, n)| format!("{}={n}", a.name())).collect::<Vec<_>>().join(" ");
+    stage.block = block;
+    let name = format!("{}{whose}", plan.stage_name(stage));
+    plan.decisions.push(decide("granule", name, text, reason));
+}
+
+/// A block and why it is that.
+pub(super) struct Chosen {
+    pub(super) block: Vec<(Axis, u64)>,
+    reason: String,
+}
+
+/// The block for a stage of these roots and nodes.
+pub(super) fn choose(plan: &Plan, stage: &Stage, classes: &[usize], elements: u64) -> Chosen {
     let node = plan.graph.node(stage.domain);
     let meta = &node.metas[0];
     let spatial = meta.axes.spatial();
@@ -43,14 +77,22 @@ pub(super) fn apply(plan: &mut Plan, stage: &mut Stage, classes: &[usize], whose
     let suited =
         if whole || !plan.settings.block.is_empty() { None } else { suit(plan, stage, classes, &mut block, elements) };
     // Of a block that is asked for too: one that cuts cells would compute them again and again.
-    let whole_cells = if whole { None } else { cover(plan, stage, &mut block) };
+    let cells = cells(plan, stage, &block);
+    let whole_cells = if whole { None } else { cover(&cells, &mut block) };
+    // Along an axis of cells a block is as large as they ask for.
+    let in_cells = |axis| cells.iter().any(|(_, of)| of.iter().any(|(a, n)| *a == axis && *n > 1));
+    let mut steps = Vec::new();
     for (axis, extent) in &mut block {
         let step = units::step(plan, &stage.roots, classes, *axis);
         *extent = extent.div_ceil(step).saturating_mul(step);
+        steps.push(if in_cells(*axis) { *extent } else { step });
     }
-    let text = block.iter().map(|(a, n)| format!("{}={n}", a.name())).collect::<Vec<_>>().join(" ");
+    let free = !whole && plan.settings.block.is_empty();
+    let trimmed = free && trim(plan, stage, classes, &mut block, &steps, elements);
     let reason = if whole {
         "decoded whole".to_owned()
+    } else if trimmed {
+        "whole chunks of each Zarr output, in blocks that are not too large".to_owned()
     } else if let Some(node) = whole_cells {
         format!("covers whole cells of {node}")
     } else if let Some(source) = suited {
@@ -60,9 +102,7 @@ pub(super) fn apply(plan: &mut Plan, stage: &mut Stage, classes: &[usize], whose
     } else {
         "as asked, whole chunks of each Zarr output".to_owned()
     };
-    stage.block = block;
-    let name = format!("{}{whose}", plan.stage_name(stage));
-    plan.decisions.push(decide("granule", name, text, reason));
+    Chosen { block, reason }
 }
 
 /// Makes a block cover whole tiles of the source with the largest ones, and names that source; `None` where the
@@ -109,27 +149,72 @@ fn suit(plan: &Plan, stage: &Stage, classes: &[usize], block: &mut [(Axis, u64)]
     (block != before.as_slice()).then_some(source)
 }
 
-/// Makes a block cover whole cells of what is computed in cells, and names that; `None` where it does so already.
-fn cover(plan: &Plan, stage: &Stage, block: &mut [(Axis, u64)]) -> Option<String> {
-    let domain = plan.graph.node(stage.domain);
+/// Cuts a block that has more than so many elements, but not what it has to cover, along the fastest axis first; true where
+/// that was done.
+fn trim(
+    plan: &Plan,
+    stage: &Stage,
+    classes: &[usize],
+    block: &mut [(Axis, u64)],
+    steps: &[u64],
+    elements: u64,
+) -> bool {
+    let node = plan.graph.node(stage.domain);
+    let extent = |axis: Axis| -> u64 {
+        let of = |c: &usize| node.meta(*c).axes.position(axis).map_or(1, |p| node.meta(*c).shape[p]);
+        classes.iter().map(of).max().unwrap_or(1).max(1)
+    };
     let before = block.to_vec();
-    let mut of = None;
-    for &id in &stage.nodes {
-        let (node, ports) = (plan.graph.node(id), plan.graph.ports(id, 0));
-        let (Some(granule), Some(meta)) = (self::of(plan, id), ports.0.first().map(|p| &p.meta)) else { continue };
-        for (axis, extent) in block.iter_mut() {
-            // Only along axes that the domain shares with it, extents and all.
-            let same = |p: usize| {
-                domain.metas[0].axes.position(*axis).is_some_and(|d| domain.metas[0].shape[d] == meta.shape[p])
-            };
-            if let Some(p) = meta.axes.position(*axis).filter(|&p| same(p)) {
-                let cell = granule.get(p).copied().unwrap_or(1).clamp(1, meta.shape[p].max(1));
-                *extent = extent.div_ceil(cell).saturating_mul(cell);
+    for i in (0..block.len()).rev() {
+        let step = steps[i];
+        loop {
+            let clipped = block[i].1.min(extent(block[i].0));
+            let volume = block.iter().fold(extent(Axis::C), |v, (axis, n)| v.saturating_mul((*n).min(extent(*axis))));
+            let half = (clipped / 2).div_ceil(step).saturating_mul(step);
+            if volume <= elements || half >= clipped {
+                break;
             }
+            block[i].1 = half;
         }
-        of = Some(node.label());
     }
-    of.filter(|_| block != before.as_slice())
+    block != before.as_slice()
+}
+
+/// What the cells are called that a node computes as a whole, and their extents along the axes that blocks cut.
+type Cells = (String, Vec<(Axis, u64)>);
+
+/// The cells of every node of a stage that has some, along axes that the domain shares with it, extents and all.
+fn cells(plan: &Plan, stage: &Stage, block: &[(Axis, u64)]) -> Vec<Cells> {
+    let domain = &plan.graph.node(stage.domain).metas[0];
+    let extent = |axis: Axis| domain.axes.position(axis).map(|p| domain.shape[p]);
+    let of = |&id: &NodeId| {
+        let along = along(plan, id)?;
+        let shared = |(axis, cell, n): (Axis, u64, u64)| {
+            (extent(axis) == Some(n) && block.iter().any(|(a, _)| *a == axis)).then_some((axis, cell))
+        };
+        Some((plan.graph.node(id).label(), along.into_iter().filter_map(shared).collect()))
+    };
+    stage.nodes.iter().filter_map(of).collect()
+}
+
+/// The cells that a node computes as a whole, along each axis of its first input, with the extent of that.
+pub(super) fn along(plan: &Plan, id: NodeId) -> Option<Vec<(Axis, u64, u64)>> {
+    let granule = of(plan, id)?;
+    let ports = plan.graph.ports(id, 0);
+    let meta = &ports.0.first()?.meta;
+    let cell = |p: usize, n: u64| granule.get(p).copied().unwrap_or(1).clamp(1, n.max(1));
+    Some(meta.axes.iter().zip(&meta.shape).enumerate().map(|(p, (axis, &n))| (axis, cell(p, n), n)).collect())
+}
+
+/// Makes a block cover whole cells, and says of what; `None` where it does so already.
+fn cover(cells: &[Cells], block: &mut [(Axis, u64)]) -> Option<String> {
+    let before = block.to_vec();
+    for (axis, cell) in cells.iter().flat_map(|(_, along)| along) {
+        for (_, extent) in block.iter_mut().filter(|(a, _)| a == axis) {
+            *extent = extent.div_ceil(*cell).saturating_mul(*cell);
+        }
+    }
+    cells.last().map(|(label, _)| label.clone()).filter(|_| block != before.as_slice())
 }
 
 /// The cells that a node computes as a whole, along the axes of its first input.

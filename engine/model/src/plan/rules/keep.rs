@@ -4,7 +4,7 @@
 //! several stages need them: kept when computing them again costs more than writing and reading them once, and an item
 //! of them is small.
 
-use super::{Effort, Kept, Pass, decide, spill};
+use super::{Effort, Kept, Pass, decide, gather, lines, spill};
 use crate::catalog::Access;
 use crate::graph::{Kind, NodeId};
 use crate::plan::{Plan, Root, read_by, root_array};
@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// An array of more bytes an item is not kept merely to save time.
 pub(super) const ITEM_LIMIT: u64 = 64 << 20;
 /// What reading an element's byte from where it was written costs, in nanoseconds: fetching and decoding.
-const READ_NANOS_PER_BYTE: f32 = 1.0;
+pub(super) const READ_NANOS_PER_BYTE: f32 = 1.0;
 /// What writing an element's byte to memory and reading it again costs, in nanoseconds.
 const KEEP_NANOS_PER_BYTE: f32 = 0.5;
 
@@ -23,7 +23,11 @@ pub(super) fn apply(plan: &mut Plan, pass: &Pass, classes: &[usize], effort: &Ef
     let mut must = must_keep(plan, pass, classes);
     let mut stored = stored(plan, pass, &must);
     let mut scratch = Vec::new();
-    must.extend(stored.keys().map(|n| (*n, "what is made from it is made from what is written of it")));
+    lines::apply(plan, pass, classes, effort, &mut must, &mut stored, &mut scratch);
+    let gathered = gather::apply(plan, pass, classes, effort, &must, &mut stored, &mut scratch);
+    // A source goes through scratch for the sake of the output only: others read it where it is.
+    let computed = stored.keys().filter(|n| !matches!(plan.graph.node(**n).kind, Kind::Source(_)));
+    must.extend(computed.map(|n| (*n, "what is made from it is made from what is written of it")));
     let level = levels(plan, pass, &must);
     let mut uses: BTreeMap<NodeId, BTreeSet<u32>> = BTreeMap::new();
     for r in roots(pass) {
@@ -70,12 +74,13 @@ pub(super) fn apply(plan: &mut Plan, pass: &Pass, classes: &[usize], effort: &Ef
     for (id, why) in must {
         let choice = match (pass.exports.contains(&id), stored.contains_key(&id)) {
             (true, _) => "kept for later passes",
+            (_, true) if plan.graph.outputs[stored[&id]].scratch => "read from scratch",
             (_, true) => "read from its store",
             _ => "kept",
         };
         plan.decisions.push(decide("keep", plan.graph.node(id).label(), choice, why));
     }
-    Kept { kept, level, stored, scratch }
+    Kept { kept, level, stored, scratch, gathered }
 }
 
 /// Written arrays that others of other extents are made from, whose tasks are others: they are read where they are written, so
@@ -196,7 +201,7 @@ fn choose(plan: &mut Plan, pass: &Pass, of: &Again, effort: &Effort, must: &BTre
         }
     } else {
         let many = format!("{} an item are more than are kept to save time", human(of.bytes));
-        match effort.spill && spill::can(plan, pass, of.id) {
+        match effort.spill && spill::can(plan, of.id) {
             true if cost > spill_cost => {
                 (Choice::Spill, "spilled", format!("{many}; {again}, writing and reading it {spill_cost:.1} ns"))
             }

@@ -2,9 +2,11 @@
 
 mod cut;
 mod demand;
+mod gather;
 mod granule;
 mod hand_on;
 mod keep;
+mod lines;
 mod memory;
 mod passes;
 mod prune;
@@ -32,6 +34,7 @@ pub fn make(graph: Graph, settings: Settings) -> Result<Plan, Box<Refusal>> {
         Effort { keep: keep::ITEM_LIMIT, cache_share: 1, elements: granule::ELEMENTS, spill: true },
         Effort { keep: 0, cache_share: 1, elements: granule::ELEMENTS, spill: true },
         Effort { keep: 0, cache_share: 8, elements: granule::ELEMENTS, spill: true },
+        Effort { spill: true, ..Effort::LEAST },
         Effort::LEAST,
     ];
     let mut fitted = memory::fit(draft(graph.clone(), &settings, &ladder[0]));
@@ -100,7 +103,7 @@ fn draft(graph: Graph, settings: &Settings, effort: &Effort) -> Plan {
             // After cutting: the block of a stage must suit all outputs it writes.
             let first = plan.stages.len() as u32;
             for mut stage in stages {
-                granule::apply(&mut plan, &mut stage, &sort.classes, &whose, effort.elements);
+                granule::apply(&mut plan, &mut stage, &sort.classes, &whose, effort.elements, &kept.gathered);
                 plan.stages.push(stage);
             }
             made.push((first..plan.stages.len() as u32).map(super::StageId).collect());
@@ -153,6 +156,8 @@ struct Kept {
     level: BTreeMap<NodeId, u32>,
     /// Outputs that are written only to be read again.
     scratch: Vec<usize>,
+    /// Outputs whose chunks lie across the tiles of what they are made from.
+    gathered: BTreeMap<usize, gather::Gathered>,
 }
 
 fn decide(

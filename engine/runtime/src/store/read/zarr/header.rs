@@ -105,7 +105,7 @@ impl Header {
     /// What one read takes besides its block and the cache: a unit encoded, between two codecs, and decoded; indices of
     /// shards.
     pub(super) fn read_bytes(&self) -> u64 {
-        let index = self.shards.as_ref().map_or(0, |s| s.cache_bytes() + 2 * s.index_bytes());
+        let index = self.shards.as_ref().map_or(0, |s| s.cache_bytes(&self.shape) + 2 * s.index_bytes());
         4 * self.unit_bytes() + index + (64 << 10)
     }
 }

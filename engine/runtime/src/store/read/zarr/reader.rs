@@ -36,7 +36,7 @@ pub(super) struct ZarrReader {
 
 impl ZarrReader {
     pub(super) fn new(store: Arc<dyn Keys>, header: Header, meta: ArrayMeta, cache: u64) -> ZarrReader {
-        let indices = TileCache::new(header.shards.as_ref().map_or(0, |s| s.cache_bytes()));
+        let indices = TileCache::new(header.shards.as_ref().map_or(0, |s| s.cache_bytes(&header.shape)));
         let path = store.root().to_path_buf();
         ZarrReader { store, path, header, meta, units: TileCache::new(cache), indices }
     }

@@ -4,6 +4,7 @@ use super::header::extents;
 use crate::store::StoreError;
 use crate::store::keys::{Keys, Part};
 use crate::store::read::corrupt;
+use engine_model::formats;
 use serde_json::{Map, Value as Json};
 use std::borrow::Cow;
 use std::num::NonZeroU64;
@@ -12,9 +13,6 @@ use std::sync::Arc;
 use zarrs::array::data_type::uint64;
 use zarrs::array::{ArrayToBytesCodecTraits, BytesRepresentation, CodecChain, CodecOptions, FillValue};
 use zarrs::metadata::v3::MetadataV3;
-
-/// Indices of shards are kept up to these bytes, and at least two of them.
-const CACHE: u64 = 1 << 20;
 
 /// How the shards of an array are made.
 pub(super) struct Shards {
@@ -79,12 +77,16 @@ impl Shards {
 
     /// Bytes of a decoded index.
     pub(super) fn index_bytes(&self) -> u64 {
-        self.counts.iter().product::<u64>() * 16
+        formats::index_bytes(&self.extent(), &self.unit)
     }
 
-    /// Bytes of indices that are kept.
-    pub(super) fn cache_bytes(&self) -> u64 {
-        CACHE.max(2 * self.index_bytes())
+    /// Bytes of indices that are kept of an array.
+    pub(super) fn cache_bytes(&self, shape: &[u64]) -> u64 {
+        formats::index_cache_bytes(shape, &self.extent(), &self.unit)
+    }
+
+    fn extent(&self) -> Vec<u64> {
+        self.unit.iter().zip(&self.counts).map(|(u, c)| u * c).collect()
     }
 
     /// The shard of a unit, and the unit's number in it.
