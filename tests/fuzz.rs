@@ -90,10 +90,20 @@ fn tiff() {
 }
 
 #[test]
+fn zarr() {
+    replay("zarr", 3000);
+}
+
+#[test]
+fn journal() {
+    replay("journal", 3000);
+}
+
+#[test]
 fn every_target_is_replayed_and_has_a_place() {
     let fuzz = support::root().join("fuzz");
     let names: Vec<&str> = targets::TARGETS.iter().map(|(n, _)| *n).collect();
-    assert_eq!(names, ["workflow", "params", "terms", "png", "jpeg", "tiff"]);
+    assert_eq!(names, ["workflow", "params", "terms", "png", "jpeg", "tiff", "zarr", "journal"]);
     let mut found: Vec<String> =
         files(&fuzz.join("targets")).into_iter().map(|(n, _)| n.trim_end_matches(".rs").to_owned()).collect();
     found.sort_by_key(|n| names.iter().position(|m| m == n));

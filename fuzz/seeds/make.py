@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
-"""Makes the seeds of the image targets: tiny images of every layout the readers know.
+"""Makes the seeds of the image and Zarr targets: tiny images of every layout the readers know, and stores that ship.
 
-    python fuzz/seeds/make.py
+    python fuzz/seeds/make.py [ENGINE]
 
-Needs numpy, Pillow, tifffile and imagecodecs. The files are kept, since other versions of these write other bytes.
+Given the program, journals of small runs too. Needs numpy, Pillow, tifffile and imagecodecs. The files are kept, since other versions of these write other bytes.
 """
 
 import io
+import shutil
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -99,8 +103,50 @@ def tiffs():
     (HERE / "tiff" / "fax.tif").write_bytes(out.getvalue())
 
 
-for kind in ("png", "jpeg", "tiff"):
+def zarrs():
+    """A store as its files, one after the other, each after a line with its name."""
+    data = HERE.parent.parent / "examples/data/zarr"
+    stores = {p.parent for p in data.rglob("*") if p.name in (".zarray", "zarr.json", ".zattrs")}
+    for store in sorted(stores):
+        files = sorted(p for p in store.rglob("*") if p.is_file())
+        if sum(p.stat().st_size for p in files) > 6000:
+            continue
+        packed = b"".join(b"\n%% " + str(p.relative_to(store)).encode() + b"\n" + p.read_bytes() for p in files)
+        (HERE / "zarr" / str(store.relative_to(data)).replace("/", "-")).write_bytes(packed)
+
+
+JOURNALS = {
+    "array": "outputs:\n  A: {from: a, format: zarr, chunks: [4, 4]}\n",
+    "levels": "outputs:\n  A: {from: a, format: ome-zarr, chunks: [8, 8], pyramid: {levels: 3}}\n",
+    "labels": "steps:\n  l: {op: label, input: a}\noutputs:\n  L: {from: l, format: zarr, chunks: [8, 8]}\n",
+    "values": "steps:\n  s: {op: statistics, input: a, with: {quantiles: [0.5]}}\noutputs:\n  S: {from: s, format: csv}\n",
+    "picture": "steps:\n  n: {op: normalize, input: a}\noutputs:\n  N: {from: n, format: tiff}\n",
+}
+
+
+def journals(engine):
+    def run(name, source, rest, block="32"):
+        with tempfile.TemporaryDirectory() as place:
+            (Path(place) / "w.yaml").write_text(f"version: 1\ninputs:\n  a: {source}\n{rest}")
+            command = [engine, "run", "w.yaml", "--out", "run", "--progress", "none", "--block", block, "--threads", "1"]
+            subprocess.run(command, cwd=place, check=True, stdout=subprocess.DEVNULL)
+            shutil.copy(Path(place) / "run/Reports/journal", HERE / "journal" / name)
+
+    data = HERE.parent.parent / "examples/data/zarr"
+    for name, rest in JOURNALS.items():
+        run(name, "{generate: {shape: [40, 50], dtype: uint8, pattern: noise, seed: 1}}", rest)
+    run("chunks", f"{{path: '{data}/zarrs/v2/array_none_C.zarr'}}", JOURNALS["array"], "4")
+    run("files", f"{{foreach: '{HERE}/png/palette[1-8].png'}}", "outputs:\n  P: {from: a, format: png}\n")
+    whole = (HERE / "journal" / "array").read_bytes()
+    (HERE / "journal" / "torn").write_bytes(whole[: len(whole) * 2 // 3])
+    (HERE / "journal" / "none").write_bytes(b"engine jour")
+
+
+for kind in ("png", "jpeg", "tiff", "zarr", "journal"):
     (HERE / kind).mkdir(exist_ok=True)
 pngs()
 jpegs()
 tiffs()
+zarrs()
+if len(sys.argv) > 1:
+    journals(str(Path(sys.argv[1]).resolve()))

@@ -8,10 +8,12 @@ mod image;
 mod language;
 mod pictures;
 mod place;
+mod stores;
 mod terms;
 
 pub use image::{jpeg, png, tiff};
 pub use language::{params, workflow};
+pub use stores::{journal, zarr};
 pub use terms::terms;
 
 // The registry is filled by the crate `ops`, which the linker drops unless something refers to it.
@@ -21,5 +23,13 @@ use ops as _;
 pub type Target = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: [(&str, Target); 6] =
-    [("workflow", workflow), ("params", params), ("terms", terms), ("png", png), ("jpeg", jpeg), ("tiff", tiff)];
+pub const TARGETS: [(&str, Target); 8] = [
+    ("workflow", workflow),
+    ("params", params),
+    ("terms", terms),
+    ("png", png),
+    ("jpeg", jpeg),
+    ("tiff", tiff),
+    ("zarr", zarr),
+    ("journal", journal),
+];

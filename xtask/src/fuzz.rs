@@ -7,13 +7,15 @@ use crate::place::{Place, run};
 use std::process::Command;
 
 /// Each target, and the dictionary of its words.
-const TARGETS: [(&str, &str); 6] = [
+const TARGETS: [(&str, &str); 8] = [
     ("workflow", "workflow"),
     ("params", "workflow"),
     ("terms", "workflow"),
     ("png", "png"),
     ("jpeg", "jpeg"),
     ("tiff", "tiff"),
+    ("zarr", "zarr"),
+    ("journal", "journal"),
 ];
 
 /// Fuzzes the targets that `FUZZ` names, all of them by default, for `FUZZ_SECONDS` seconds each, ten minutes by default.

@@ -7,7 +7,7 @@
 //! first step writes the array to scratch in blocks that suit the tiles, each of them one shard, so that there are few
 //! files; the chunks of a shard are what such a block and one of the second step have in common.
 
-use super::{Effort, Pass, decide, granule, keep, reads, spill};
+use super::{Effort, Extents, Pass, decide, granule, keep, reads, spill};
 use crate::graph::{Kind, NodeId};
 use crate::plan::{Plan, Root, Stage, eval, read_by};
 use ops_core::{Axis, Region};
@@ -27,7 +27,7 @@ const TASKS: u64 = 4;
 /// How an output is written whose chunks lie across tiles.
 pub(super) struct Gathered {
     /// The block, at least, along each axis that blocks cut.
-    pub(super) block: Vec<(Axis, u64)>,
+    pub(super) block: Extents,
     /// True where it is read from scratch.
     pub(super) staged: bool,
 }
@@ -112,9 +112,9 @@ pub(super) fn stage(plan: &Plan, domain: NodeId, roots: Vec<Root>, from: impl Fn
 /// Another way to write an output than block by block as it asks for.
 enum Way {
     /// In larger blocks.
-    Larger(Vec<(Axis, u64)>),
+    Larger(Extents),
     /// Through scratch, from where it is read in these blocks.
-    Staged { block: Vec<(Axis, u64)>, chunks: Vec<u64>, shards: Vec<u64> },
+    Staged { block: Extents, chunks: Vec<u64>, shards: Vec<u64> },
 }
 
 /// What the choice is made from.
@@ -128,7 +128,7 @@ struct Look<'a> {
 
 impl Look<'_> {
     /// The cheapest way, with what is printed of the costs; `None` where it is to take blocks as they are `asked` for.
-    fn cheapest(&self, direct: &Stage, tiles: &Stage, asked: Vec<(Axis, u64)>) -> Option<(Way, String)> {
+    fn cheapest(&self, direct: &Stage, tiles: &Stage, asked: Extents) -> Option<(Way, String)> {
         let meta = self.plan.graph.node(direct.domain).meta(self.class);
         let volume = meta.volume().max(1) as f64;
         let each = |stage: &Stage, block: &[(Axis, u64)]| {
@@ -159,7 +159,7 @@ impl Look<'_> {
     }
 
     /// Larger blocks of the output, and blocks that suit the tiles: each reaches towards the other.
-    fn blocks(&self, direct: &Stage, tiles: &Stage, asked: &[(Axis, u64)]) -> (Vec<(Axis, u64)>, Vec<(Axis, u64)>) {
+    fn blocks(&self, direct: &Stage, tiles: &Stage, asked: &[(Axis, u64)]) -> (Extents, Extents) {
         let meta = self.plan.graph.node(direct.domain).meta(self.class);
         let settings = &self.plan.settings;
         let threads = settings.threads.max(1) as u64;

@@ -3,7 +3,7 @@
 
 use super::cut::decoded_whole;
 use super::gather::Gathered;
-use super::{decide, units};
+use super::{Extents, decide, units};
 use crate::catalog::Access;
 use crate::graph::{Kind, NodeId};
 use crate::plan::{Plan, Root, Stage};
@@ -51,7 +51,7 @@ pub(super) fn apply(
 
 /// A block and why it is that.
 pub(super) struct Chosen {
-    pub(super) block: Vec<(Axis, u64)>,
+    pub(super) block: Extents,
     reason: String,
 }
 
@@ -62,7 +62,7 @@ pub(super) fn choose(plan: &Plan, stage: &Stage, classes: &[usize], elements: u6
     let spatial = meta.axes.spatial();
     let keeps = stage.roots.iter().any(|r| matches!(r, Root::Keep(_)));
     let whole = keeps && decoded_whole(plan, stage.domain, classes);
-    let mut block: Vec<(Axis, u64)> = Vec::new();
+    let mut block: Extents = Vec::new();
     for (i, axis) in meta.axes.iter().enumerate().filter(|(_, a)| *a != Axis::C) {
         let largest = classes.iter().map(|&c| node.meta(c).shape[i]).max().unwrap_or(1).max(1);
         let extent = if whole {
@@ -181,7 +181,7 @@ fn trim(
 }
 
 /// What the cells are called that a node computes as a whole, and their extents along the axes that blocks cut.
-type Cells = (String, Vec<(Axis, u64)>);
+type Cells = (String, Extents);
 
 /// The cells of every node of a stage that has some, along axes that the domain shares with it, extents and all.
 fn cells(plan: &Plan, stage: &Stage, block: &[(Axis, u64)]) -> Vec<Cells> {

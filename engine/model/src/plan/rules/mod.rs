@@ -21,6 +21,7 @@ pub(super) use spill::bytes as scratch_bytes;
 
 use super::{Decision, Group, Plan, Settings};
 use crate::graph::{Graph, NodeId};
+use ops_core::Axis;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Makes a plan. The refusal of a plan that can't fit still carries it, so that it can be drawn.
@@ -145,6 +146,9 @@ struct Pass {
     /// Nodes of earlier groups that it reads.
     imports: BTreeSet<NodeId>,
 }
+
+/// Extents along the axes that blocks cut.
+type Extents = Vec<(Axis, u64)>;
 
 /// What the keep rule decided for one pass.
 struct Kept {

@@ -113,9 +113,9 @@ fn chunk_and_shard(first: u64, second: u64, n: u64) -> (u64, u64) {
         return (second, second * many.max(1));
     }
     // What the second step reads is best whole chunks: one that divides its blocks, where there is one about as large.
-    let (least, most) = (first.div_ceil(2), first.saturating_mul(2).min(second));
-    let divides = (least..=most).filter(|d| second % d == 0).min_by_key(|d| d.abs_diff(first));
-    let chunk = divides.unwrap_or(first);
+    let about = |d: &u64| (first.div_ceil(2)..=first.saturating_mul(2)).contains(d);
+    let pairs = (1..=second.isqrt()).filter(|d| second.is_multiple_of(*d)).flat_map(|d| [d, second / d]);
+    let chunk = pairs.filter(about).min_by_key(|d| (d.abs_diff(first), *d)).unwrap_or(first);
     (chunk, chunk)
 }
 
