@@ -131,6 +131,8 @@ fn items_of_a_collection_have_scratch_while_they_are_in_flight() {
     let output = child.wait_with_output().unwrap();
     let summary: Json = serde_json::from_str(support::stdout(&output).trim()).unwrap();
     assert!(summary["bytes_spilled"].as_f64().unwrap() > 4.0 * MIB, "{summary}");
+    let number = |name: &str| summary[name].as_f64().unwrap();
+    assert!(number("peak_rss_bytes") <= number("projected_peak_bytes"), "{summary}");
     assert!((1..=2).contains(&most), "{most} items had scratch at once");
     assert!(!run.join("Scratch").exists());
     for (i, images) in each.iter().enumerate() {

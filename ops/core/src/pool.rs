@@ -48,21 +48,24 @@ impl Shelf {
         Some(found)
     }
 
-    /// Drops buffers, those of capacities not asked for the longest first, until at most `bytes` are left.
-    fn make_room(&mut self, bytes: u64) {
+    /// Takes out buffers, those of capacities not asked for the longest first, until at most `bytes` are left.
+    fn make_room(&mut self, bytes: u64) -> Vec<Vec<u64>> {
+        let mut out = Vec::new();
         while self.bytes > bytes {
             let stalest = self.free.iter_mut().filter(|(_, c)| !c.buffers.is_empty()).min_by_key(|(_, c)| c.last_asked);
-            let Some((&class, of)) = stalest else { return };
-            of.buffers.pop();
+            let Some((&class, of)) = stalest else { break };
+            out.extend(of.buffers.pop());
             self.bytes -= 8 * class as u64;
         }
+        out
     }
 }
 
 impl Inner {
-    /// What unused buffers may take beside those in use.
-    fn room(&self) -> u64 {
-        self.limit.load(Ordering::Relaxed).saturating_sub(self.in_use.load(Ordering::Relaxed))
+    /// What unused buffers may take beside those in use, of which so many bytes more are to come and so many are to go.
+    fn room(&self, come: u64, go: u64) -> u64 {
+        let used = (self.in_use.load(Ordering::Relaxed) + come).saturating_sub(go);
+        self.limit.load(Ordering::Relaxed).saturating_sub(used)
     }
 }
 
@@ -95,19 +98,23 @@ impl Pool {
     /// A buffer of `len` bytes, aligned for every element type, with unspecified content.
     pub fn take_bytes(&self, len: usize) -> Buf {
         let class = size_class(len.div_ceil(8));
-        let reused = {
+        let bytes = 8 * class as u64;
+        let (reused, dropped, now) = {
             let mut shelf = self.0.shelf.lock().unwrap_or_else(PoisonError::into_inner);
             let found = shelf.reuse(class);
-            if found.is_none() {
-                shelf.make_room(self.0.room().saturating_sub(8 * class as u64));
-            }
-            found
+            let dropped = match found {
+                Some(_) => Vec::new(),
+                None => shelf.make_room(self.0.room(bytes, 0)),
+            };
+            // Counted before anyone else looks how much room there is.
+            (found, dropped, self.0.in_use.fetch_add(bytes, Ordering::Relaxed) + bytes)
         };
+        self.0.peak.fetch_max(now, Ordering::Relaxed);
+        // Before others are allocated in their place.
+        drop(dropped);
         let fill = self.0.fill.load(Ordering::Relaxed);
         let fresh = if fill == 0 { 0 } else { u64::from_ne_bytes([fill as u8; 8]) };
         let words = reused.unwrap_or_else(|| vec![fresh; class]);
-        let now = self.0.in_use.fetch_add(8 * class as u64, Ordering::Relaxed) + 8 * class as u64;
-        self.0.peak.fetch_max(now, Ordering::Relaxed);
         Buf { words, len, pool: Some(self.clone()), adopted: None }
     }
 
@@ -128,15 +135,18 @@ impl Pool {
 
     fn give_back(&self, words: Vec<u64>) {
         let bytes = 8 * words.len() as u64;
+        if bytes as usize >= KEEP_FROM {
+            let mut shelf = self.0.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+            if shelf.bytes + bytes <= self.0.room(0, bytes) {
+                shelf.bytes += bytes;
+                self.0.in_use.fetch_sub(bytes, Ordering::Relaxed);
+                shelf.free.entry(words.len()).or_default().buffers.push(words);
+                return;
+            }
+        }
+        // In use until it is gone.
+        drop(words);
         self.0.in_use.fetch_sub(bytes, Ordering::Relaxed);
-        if (bytes as usize) < KEEP_FROM {
-            return;
-        }
-        let mut shelf = self.0.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        if shelf.bytes + bytes <= self.0.room() {
-            shelf.bytes += bytes;
-            shelf.free.entry(words.len()).or_default().buffers.push(words);
-        }
     }
 }
 

@@ -136,7 +136,9 @@ pub fn project(plan: &Plan, window: u64) -> Memory {
     let unpooled = writers(plan, best.window)
         .saturating_add(readers(plan, best.window, threads))
         .saturating_add(writing(plan).saturating_mul(threads));
-    best.pool = best.projected.saturating_sub(fixed.saturating_add(unpooled));
+    let pooled = best.projected.saturating_sub(fixed.saturating_add(unpooled));
+    // A buffer that is given up leaves a gap in the allocator's heap, which it can't give back.
+    best.pool = pooled - pooled / 8;
     best
 }
 

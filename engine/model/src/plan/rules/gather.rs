@@ -10,7 +10,7 @@
 use super::{Effort, Extents, Pass, decide, granule, keep, reads, spill};
 use crate::graph::{Kind, NodeId};
 use crate::plan::{Plan, Root, Stage, eval, read_by};
-use ops_core::{Axis, Region};
+use ops_core::{ArrayMeta, Axis, Region};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What another way has to cost at most, of what blocks as they are asked for cost: estimates are not exact, and it takes
@@ -45,11 +45,12 @@ pub(super) fn apply(
 ) -> BTreeMap<usize, Gathered> {
     let mut found = BTreeMap::new();
     let mut staged: BTreeSet<NodeId> = BTreeSet::new();
-    // What holds for the first is taken to hold for all.
-    let Some(&class) = classes.first() else { return found };
     for &o in &pass.outputs {
         let out = &plan.graph.outputs[o];
         let n = out.node;
+        // What is best for the largest is taken for all.
+        let volume = |c: &&usize| plan.graph.node(n).metas.get(**c).map_or(0, ArrayMeta::volume);
+        let Some(&class) = classes.iter().max_by_key(volume) else { return found };
         let elsewhere = |id: NodeId| must.contains_key(&id) || pass.imports.contains(&id);
         if !effort.spill || !out.format.is_zarr() || elsewhere(n) {
             continue;

@@ -32,14 +32,18 @@ pub(super) fn asked_for(plan: &Plan, pass: &Pass, id: NodeId) -> Option<usize> {
     pass.outputs.iter().copied().find(zarr)
 }
 
-/// A new output in the scratch directory, and its number.
+/// A new output in the scratch directory, and its number; where another variant of the pass has one, the same.
 pub(super) fn make(plan: &mut Plan, id: NodeId, chunks: Vec<u64>, shards: Option<Vec<u64>>) -> usize {
     let node = plan.graph.node(id);
+    // Steps may share an op, and an op have several nodes, and several passes may need one: numbers tell them apart.
+    let name = format!("{}-{}-{}", node.label().replace(['/', '\\'], "-"), plan.groups.len(), id.0);
+    if let Some(o) = plan.graph.outputs.iter().position(|o| o.scratch && o.decl.name.value == name) {
+        return o;
+    }
     let extents = |value| Spanned { value, span: Span::default() };
     let at = |value: String| Spanned { value, span: Span::default() };
     let decl = OutputDecl {
-        // Steps may share an op, and an op have several nodes: the number tells them apart.
-        name: at(format!("{}-{}", node.label().replace(['/', '\\'], "-"), id.0)),
+        name: at(name),
         from: at(node.step.clone()),
         format: None,
         to: None,

@@ -43,10 +43,12 @@ pub(super) fn apply(plan: &mut Plan, pass: &Pass, effort: &Effort) -> Vec<Sort> 
         }
     }
     // What they rest on may differ without a difference: then one plan serves both.
-    let mut decided: Vec<(BTreeMap<NodeId, u32>, Sort)> = Vec::new();
+    let mut decided = Vec::<(_, Sort)>::new();
     for sort in sorts {
         let before = (plan.decisions.len(), plan.graph.outputs.len());
-        let kept = keep::apply(plan, pass, &sort.classes, effort).kept;
+        let kept = keep::apply(plan, pass, &sort.classes, effort);
+        let gathered: Vec<(usize, bool)> = kept.gathered.iter().map(|(o, g)| (*o, g.staged)).collect();
+        let kept = (kept.kept, kept.stored, gathered);
         plan.decisions.truncate(before.0);
         plan.graph.outputs.truncate(before.1);
         match decided.iter_mut().find(|(k, s)| *k == kept && s.whole == sort.whole) {
