@@ -33,7 +33,7 @@ pub(super) fn apply(
         }
         let own: Cover =
             granule::along(plan, m).into_iter().flatten().map(|(axis, cell, n)| ((axis, n), cell)).collect();
-        let here = |n: &NodeId| !must.contains_key(n) && !stored.contains_key(n) && pass.nodes.contains(n);
+        let here = |n: &NodeId| !must.contains_key(n) && !stored.contains_key(n) && pass.nodes.binary_search(n).is_ok();
         let inputs: Vec<NodeId> = read_by(&plan.graph, m).filter(here).collect();
         let mut cover = own.clone();
         for a in inputs {
@@ -50,7 +50,8 @@ pub(super) fn apply(
                 must.insert(a, "what is made from it needs other blocks");
                 plan.decisions.push(decide("lines", label, "kept", reason));
             } else if effort.spill {
-                let o = through(plan, pass, classes, effort, (a, m), stored);
+                let o =
+                    through(plan, pass, classes, effort, (a, m), &|n| must.contains_key(&n) || stored.contains_key(&n));
                 stored.insert(a, o);
                 scratch.extend(plan.graph.outputs[o].scratch.then_some(o));
                 plan.decisions.push(decide("lines", label, "spilled", reason));
@@ -69,13 +70,13 @@ fn through(
     classes: &[usize],
     effort: &Effort,
     (array, reader): (NodeId, NodeId),
-    stored: &BTreeMap<NodeId, usize>,
+    read: &dyn Fn(NodeId) -> bool,
 ) -> usize {
     let block = |of: NodeId, from: &dyn Fn(NodeId) -> bool| {
         let stage = gather::stage(plan, of, vec![Root::Keep(of)], from);
         granule::choose(plan, &stage, classes, effort.elements).block
     };
-    let elsewhere = |n: NodeId| stored.contains_key(&n) || pass.imports.contains(&n);
+    let elsewhere = |n: NodeId| read(n) || pass.imports.contains(&n);
     let (written, read) = (block(array, &elsewhere), block(reader, &|n| n == array || elsewhere(n)));
     let (chunks, shards) = spill::common(&plan.graph.node(array).metas[0], &written, &read);
     match spill::asked_for(plan, pass, array) {
