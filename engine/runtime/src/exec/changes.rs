@@ -5,7 +5,7 @@
 //! other is.
 
 use super::item::lock;
-use super::resume::{Keys, short};
+use super::keys::{Keys, short};
 use crate::journal::{Entry, Journal, Key, Known, Place};
 use crate::store::read::{self, Chunks, InputOptions};
 use engine_model::graph::{Graph, Input, InputId};

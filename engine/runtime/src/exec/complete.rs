@@ -1,9 +1,10 @@
 //! What is due when the last task of a stage, an item or a pass is done: values, complete outputs, arrays that may go.
 
+use super::failed::{self, Failed};
 use super::item::{ItemData, lock, outlives};
+use super::leaving;
 use super::resume::State;
 use super::run::{Driver, Shared};
-use super::task::{self, Failed};
 use crate::event::{Event, Failure};
 use crate::schedule::Task;
 use engine_model::graph::{Kind, NodeId};
@@ -42,20 +43,20 @@ impl Driver<'_> {
                     let writer = match writer {
                         Some(w) => w,
                         // No block was written: an empty array, or an earlier run wrote them all.
-                        None => task::open_output(&self.cx, data, stage, o)?,
+                        None => leaving::open_output(&self.cx, data, stage, o)?,
                     };
                     let node = plan.graph.outputs[o].node;
                     let bytes = writer.finish().map_err(|e| {
                         writer.abandon();
-                        task::store_failed(node, String::new(), e)
+                        failed::store_failed(node, String::new(), e)
                     })?;
                     self.bytes_written.fetch_add(bytes, Ordering::Relaxed);
                     let more = self.cx.outputs.completed(plan, o, task.item, bytes);
-                    let more = more.map_err(|e| task::store_failed(node, String::new(), e))?;
+                    let more = more.map_err(|e| failed::store_failed(node, String::new(), e))?;
                     self.bytes_written.fetch_add(more, Ordering::Relaxed);
                     if let Some((resume, r)) = self.cx.resume.as_ref().zip(data.roots.get(&root)) {
                         let (path, bytes) = self.cx.outputs.size(plan, o, task.item);
-                        resume.complete(&r.keys, &path, bytes).map_err(|e| task::journal_failed(resume, node, &e))?;
+                        resume.complete(&r.keys, &path, bytes).map_err(|e| failed::journal_failed(resume, node, &e))?;
                     }
                 }
                 Root::Keep(_) => {}
@@ -75,7 +76,7 @@ impl Driver<'_> {
         let bytes = journaled.filter(|(_, r)| r.state == State::Complete).and_then(|(s, r)| s.completed(&r.keys));
         let Some(bytes) = bytes else { return Ok(false) };
         let plan = self.cx.plan;
-        let failed = |e| task::store_failed(plan.graph.outputs[o].node, String::new(), e);
+        let failed = |e| failed::store_failed(plan.graph.outputs[o].node, String::new(), e);
         self.cx.outputs.completed(plan, o, data.item, bytes).map_err(failed)?;
         Ok(true)
     }
@@ -105,7 +106,7 @@ impl Driver<'_> {
         drop(global);
         let warnings = Warnings::default();
         let call = FinishCall { ports: &ports, values: &values, warnings: &warnings };
-        let value = op.finish(partial, &call).map_err(|e| task::op_failed(n, "all blocks".into(), e))?;
+        let value = op.finish(partial, &call).map_err(|e| failed::op_failed(n, "all blocks".into(), e))?;
         for warning in warnings.take() {
             self.warn(stage, n, data.map(|d| d.item), warning, false);
         }
@@ -121,9 +122,12 @@ impl Driver<'_> {
         let plan = self.cx.plan;
         for (o, out) in plan.graph.outputs.iter().enumerate() {
             if out.node == n && out.format.is_table() {
-                let table = value.as_table().map_err(|e| task::op_failed(n, String::new(), e))?;
-                let bytes =
-                    self.cx.outputs.table(plan, o, item, table).map_err(|e| task::store_failed(n, String::new(), e))?;
+                let table = value.as_table().map_err(|e| failed::op_failed(n, String::new(), e))?;
+                let bytes = self
+                    .cx
+                    .outputs
+                    .table(plan, o, item, table)
+                    .map_err(|e| failed::store_failed(n, String::new(), e))?;
                 self.bytes_written.fetch_add(bytes, Ordering::Relaxed);
             }
         }
@@ -174,7 +178,7 @@ impl Driver<'_> {
                     if let Err(e) = op.merge(into, partial) {
                         let stage = plan.groups[group].stages_of(data.class)[0];
                         let task = Task { group, item: data.item, class: data.class, stage, block: 0 };
-                        let failed = task::op_failed(n, String::new(), e);
+                        let failed = failed::op_failed(n, String::new(), e);
                         return Err(Box::new((task, failed.named(plan, data.item, self.options.keep_going))));
                     }
                 }

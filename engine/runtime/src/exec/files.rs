@@ -3,7 +3,7 @@
 //! That is its state: size, times and number. A file of another state may still hold the same, when it was copied or
 //! touched; so a run tells the journal what small files hold, and what holds the same counts as the same.
 
-use super::resume::short;
+use super::keys::short;
 use crate::journal::{Entry, Journal, Key};
 use std::fs::{self, File, Metadata};
 use std::io;

@@ -4,48 +4,19 @@
 //! this plan. A complete output counts by the first; single blocks and partials count by the second, so a run with
 //! other blocks begins what was not complete anew.
 
-use super::changes::{Changes, Look, Stale};
+use super::changes::Changes;
 use super::files;
 use super::item::ItemData;
-use crate::journal::{Entry, Journal, Key, Stored};
-use crate::store::read;
-use crate::store::write::WriteOptions;
-use engine_model::graph::{Graph, InputId, Kind, NodeId};
-use engine_model::place;
-use engine_model::plan::fingerprint::{Fingerprint, Fingerprints};
+use super::keys::{Keys, rests_on};
+use crate::journal::{Entry, Journal, Stored};
+use engine_model::graph::{InputId, Kind, NodeId};
+use engine_model::plan::fingerprint::Fingerprints;
 use engine_model::plan::{Plan, Root, Stage, StageId};
-use engine_model::spec::workflow::Format;
 use ops_core::OpError;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
-
-/// Elements of a block below which computing it takes a microsecond or two: as long as an entry in the journal.
-const TRIVIAL: u64 = 512;
-
-/// What tells a root of an item from all others.
-#[derive(Debug, Clone)]
-pub struct Keys {
-    /// The result as a whole.
-    pub whole: Key,
-    /// Its blocks in this plan's grid.
-    pub blocks: Key,
-    /// What of it was made from chunks that have changed since.
-    stale: Option<Arc<Stale>>,
-}
-
-impl Keys {
-    /// True where something that is there was made from what has changed since.
-    pub fn are_stale(&self) -> bool {
-        self.stale.as_ref().is_some_and(|s| s.complete || !s.blocks.is_empty())
-    }
-
-    /// True for a block that was made from what has changed since.
-    fn is_stale(&self, block: u64) -> bool {
-        self.stale.as_ref().is_some_and(|s| s.blocks.contains(&block))
-    }
-}
+use std::sync::Mutex;
 
 /// How much of a root is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,13 +40,13 @@ impl State {
 
 /// A journal beside the plan that it is about.
 pub struct Resume<'a> {
-    journal: &'a Journal,
-    prints: Fingerprints,
+    pub(super) journal: &'a Journal,
+    pub(super) prints: Fingerprints,
     /// The inputs that each node's result rests on; true where it rests on all items of it.
-    rests_on: Vec<BTreeMap<InputId, bool>>,
+    pub(super) rests_on: Vec<BTreeMap<InputId, bool>>,
     /// The states of stores behind URLs, each asked for once.
-    asked: Mutex<BTreeMap<PathBuf, [u8; 32]>>,
-    changes: Changes,
+    pub(super) asked: Mutex<BTreeMap<PathBuf, [u8; 32]>>,
+    pub(super) changes: Changes,
 }
 
 impl<'a> Resume<'a> {
@@ -90,37 +61,6 @@ impl<'a> Resume<'a> {
         self.journal
     }
 
-    /// The keys of a root; `None` for an array that is kept in memory, of which nothing is left.
-    pub fn keys(&self, plan: &Plan, stage: &Stage, root: Root, item: u64, class: usize) -> Option<Keys> {
-        let graph = &plan.graph;
-        let mut looks = Vec::new();
-        let whole = match root {
-            Root::Keep(_) => return None,
-            // Sooner done again than told.
-            Root::Reduce(_) if trivial(plan, stage, class) => return None,
-            Root::Write(o) => {
-                let node = graph.outputs[o].node;
-                let print = self.prints.stored(graph, node, item, &form(plan, o, class));
-                self.stamped(graph, &[node], item, print, &mut looks)
-            }
-            // A reduction over a collection has partials of single items: each rests on its own item alone.
-            Root::Reduce(node) => {
-                let n = graph.node(node);
-                let of: Vec<NodeId> = n.arrays.iter().chain(&n.values).copied().collect();
-                self.stamped(graph, &of, item, self.prints.partial(graph, node, item), &mut looks)
-            }
-        };
-        let grid = plan.grid(stage, class);
-        let blocks = format!("{:?} {:?}", grid.shape(), stage.block);
-        let mut digest = blake3::Hasher::new();
-        digest.update(&whole).update(blocks.as_bytes());
-        let mut keys = Keys { whole, blocks: short(&digest), stale: None };
-        if looks.iter().any(|(_, l)| l.has_changed()) {
-            keys.stale = Some(self.changes.stale(plan, (stage, root), class, self.journal.known(), &keys, &looks));
-        }
-        Some(keys)
-    }
-
     /// Tells the journal what an input file holds that a task of pass number `at` has opened, once a run.
     ///
     /// # Errors
@@ -131,55 +71,6 @@ impl<'a> Resume<'a> {
             true => Ok(()),
             false => files::tell(self.journal, path),
         }
-    }
-
-    /// Adds the state of the files that a result of these nodes rests on to its fingerprint; of Zarr arrays on disk only that of
-    /// what is no chunk, with what has changed of the chunks in `looks`.
-    fn stamped(
-        &self,
-        graph: &Graph,
-        nodes: &[NodeId],
-        item: u64,
-        print: Fingerprint,
-        looks: &mut Vec<(InputId, Arc<Look>)>,
-    ) -> Key {
-        let mut digest = blake3::Hasher::new();
-        digest.update(&print.0);
-        let rests_on = nodes.iter().flat_map(|n| self.rests_on[n.0 as usize].iter().map(|(i, all)| (*i, *all)));
-        for (input, all) in rests_on {
-            let items = &graph.input(input).items;
-            let range = match (all, items.len()) {
-                (true, n) => 0..n,
-                // What is single has one item, whatever the number of the item that uses it.
-                (false, 1) => 0..1,
-                (false, _) => item..item + 1,
-            };
-            for i in range {
-                let Some(path) = items.path(i) else { continue };
-                if place::is_remote(&path) {
-                    digest.update(&self.asked(&path));
-                    continue;
-                }
-                let look = if all { None } else { self.changes.look(self.journal, graph, input, &path) };
-                match look {
-                    Some(look) => {
-                        digest.update(&look.rest);
-                        looks.push((input, look));
-                    }
-                    None => {
-                        digest.update(&files::identity(self.journal, &path));
-                    }
-                }
-            }
-        }
-        short(&digest)
-    }
-
-    /// The state of a store behind a URL.
-    fn asked(&self, path: &Path) -> [u8; 32] {
-        let mut asked = super::item::lock(&self.asked);
-        // Whoever comes while it is asked for waits for the same answer.
-        *asked.entry(path.to_path_buf()).or_insert_with(|| read::state(path))
     }
 
     /// How much of a root is there.
@@ -301,60 +192,4 @@ impl<'a> Resume<'a> {
     pub fn begun(&self, keys: &Keys, path: &Path) -> io::Result<()> {
         self.journal.append(&[Entry::Begun { key: keys.blocks, path: self.journal.named(path) }])
     }
-}
-
-pub(super) fn short(digest: &blake3::Hasher) -> Key {
-    let mut key = [0; 16];
-    key.copy_from_slice(&digest.finalize().as_bytes()[..16]);
-    key
-}
-
-/// True for a stage whose blocks take less time than telling of them.
-fn trivial(plan: &Plan, stage: &Stage, class: usize) -> bool {
-    let meta = plan.graph.node(stage.domain).meta(class);
-    let extent = |axis| meta.axes.position(axis).map_or(1, |p| meta.shape[p]);
-    let others = meta.axes.iter().filter(|a| stage.block.iter().all(|(b, _)| b != a)).map(extent);
-    let elements: u64 = stage.block.iter().map(|(axis, n)| extent(*axis).min(*n)).chain(others).product();
-    elements < TRIVIAL
-}
-
-/// How an output is stored: what makes two files of the same array different.
-fn form(plan: &Plan, o: usize, class: usize) -> String {
-    let out = &plan.graph.outputs[o];
-    match out.format {
-        Format::Zarr | Format::OmeZarr => {
-            let meta = plan.graph.node(out.node).meta(class);
-            let form = format!("zarr {}", WriteOptions::of(out, meta).form());
-            // The arrays of an image are replaced together.
-            match &out.part {
-                Some(part) => {
-                    let (image, level) = (&part.image, part.level);
-                    let scales = image.scales.get(class);
-                    format!("{form} {level} of {:?} {:?} {} {scales:?}", image.paths, image.method, image.labels)
-                }
-                None => form,
-            }
-        }
-        other => other.name().to_owned(),
-    }
-}
-
-/// The inputs that each node rests on.
-fn rests_on(graph: &Graph) -> Vec<BTreeMap<InputId, bool>> {
-    let mut all: Vec<BTreeMap<InputId, bool>> = Vec::with_capacity(graph.nodes.len());
-    for id in graph.ids() {
-        let node = graph.node(id);
-        let mut own = BTreeMap::new();
-        if let Kind::Source(input) = node.kind {
-            own.insert(input, false);
-        }
-        for of in node.arrays.iter().chain(&node.values) {
-            let joined = node.family.is_none() && graph.node(*of).family.is_some();
-            for (&input, &every) in &all[of.0 as usize] {
-                *own.entry(input).or_insert(false) |= every || joined;
-            }
-        }
-        all.push(own);
-    }
-    all
 }

@@ -1,10 +1,11 @@
 //! Drives a plan to its end: workers on one pool, each asking the schedule what comes next.
 
 use super::clock::Clock;
+use super::failed::{self, Failed};
 use super::item::{ItemData, lock};
 use super::outputs::{Outputs, Written};
 use super::resume::Resume;
-use super::task::{self, Context, Failed};
+use super::task::{self, Context};
 use super::warned::{Warned, Warnings};
 use crate::bus::Bus;
 use crate::event::{Cause, Event, Failure, RunEnd, RunStatus};
@@ -308,8 +309,8 @@ impl Driver<'_> {
             let node = plan.root_node(plan.stage(task.stage).roots[0]);
             let looked_up = data.look_up(plan, task.group, resume, outputs);
             let looked_up = looked_up
-                .map_err(|e| task::store_failed(node, String::new(), e))
-                .and_then(|()| resume.restore(plan, &data).map_err(|e| task::journal_failed(resume, node, &e)));
+                .map_err(|e| failed::store_failed(node, String::new(), e))
+                .and_then(|()| resume.restore(plan, &data).map_err(|e| failed::journal_failed(resume, node, &e)));
             looked_up.map_err(|f| Box::new(f.named(plan, task.item, self.options.keep_going)))?;
         }
         let data = Arc::new(data);

@@ -1,22 +1,19 @@
 //! Evaluates one task: a block of a stage through its whole chain of ops.
 
 use super::clock::{Clock, thread_cpu};
-use super::item::{ItemData, lock};
+use super::failed::{Failed, journal_failed, op_failed};
+use super::item::ItemData;
 use super::outputs::Outputs;
 use super::resume::Resume;
-use super::sources;
-use crate::event::{Action, ActionKind, Cause, Failure, OpTime};
+use crate::event::{Action, ActionKind, OpTime};
 use crate::journal::Entry;
 use crate::schedule::Task;
-use crate::store::{ArrayWriter, StoreError};
 use engine_model::graph::{Kind, NodeId};
-use engine_model::plan::eval::{self, Piece, RootPiece};
+use engine_model::plan::eval::{self, Piece};
 use engine_model::plan::{Plan, Root, Stage};
-use engine_model::spec::workflow::OnError;
-use ops_core::{Block, MapCall, Needs, OpError, Pool, ReduceCall, Value, Warning, Warnings};
+use ops_core::{Block, MapCall, Needs, OpError, Pool, Value, Warning, Warnings};
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 
 /// What the tasks of a run share.
@@ -36,7 +33,7 @@ pub struct Context<'a> {
     /// What an earlier run left, and where this one tells what is done; `None` keeps no journal.
     pub resume: Option<Resume<'a>>,
     /// Arrays that earlier groups left, exported or handed on, by node and item.
-    pub exports: RwLock<BTreeMap<(NodeId, u64), Arc<super::item::Kept>>>,
+    pub exports: RwLock<BTreeMap<(NodeId, u64), Arc<super::kept::Kept>>>,
 }
 
 /// What a task that went well reports.
@@ -55,70 +52,18 @@ pub struct Done {
     /// What nodes warned of.
     pub warnings: Vec<(u32, Warning)>,
     /// What the journal is to tell of it.
-    entries: Vec<Entry>,
-}
-
-/// Why a task failed, before it is dressed with names.
-pub struct Failed {
-    /// The node.
-    pub node: NodeId,
-    /// The region.
-    pub region: String,
-    /// The file.
-    pub path: Option<PathBuf>,
-    /// The kind.
-    pub cause: Cause,
-    /// The message.
-    pub message: String,
-}
-
-impl Failed {
-    /// The failure with the names a user knows.
-    pub fn named(self, plan: &Plan, item: u64, keep_going: bool) -> Failure {
-        let n = plan.graph.node(self.node);
-        let family = n.family.or_else(|| n.arrays.iter().find_map(|&a| plan.graph.node(a).family));
-        let left_out = n.family.is_some_and(|f| keep_going || plan.graph.input(f).decl.on_error == OnError::Skip);
-        Failure {
-            step: n.label(),
-            op: n.op.clone(),
-            item: family.map(|f| plan.graph.input(f).items.stem(item)),
-            region: self.region,
-            path: self.path.or_else(|| family.and_then(|f| plan.graph.input(f).items.path(item))),
-            cause: self.cause,
-            message: self.message,
-            left_out,
-        }
-    }
-}
-
-/// The failure of a store.
-pub fn store_failed(node: NodeId, region: String, e: StoreError) -> Failed {
-    let (path, cause) = match &e {
-        StoreError::Corrupt { path, .. } | StoreError::Unsupported { path, .. } | StoreError::NotOne { path, .. } => {
-            (path.clone(), Cause::BadData)
-        }
-        StoreError::Io { path, kind, .. } => {
-            (path.clone(), if *kind == std::io::ErrorKind::StorageFull { Cause::DiskFull } else { Cause::Io })
-        }
-    };
-    Failed { node, region, path: Some(path), cause, message: e.to_string() }
-}
-
-/// The failure of an op.
-pub fn op_failed(node: NodeId, region: String, e: OpError) -> Failed {
-    let cause = if matches!(e, OpError::Internal(_)) { Cause::Bug } else { Cause::BadData };
-    Failed { node, region, path: None, cause, message: e.to_string() }
+    pub(super) entries: Vec<Entry>,
 }
 
 /// A block that a piece made: its own, or a kept one.
-enum Made {
+pub(super) enum Made {
     Own(Block),
     Shared(Arc<Block>),
     Freed,
 }
 
 impl Made {
-    fn block(&self) -> Option<&Block> {
+    pub(super) fn block(&self) -> Option<&Block> {
         match self {
             Made::Own(b) => Some(b),
             Made::Shared(b) => Some(b),
@@ -128,13 +73,13 @@ impl Made {
 }
 
 /// One task being evaluated.
-struct Evaluation<'a> {
-    cx: &'a Context<'a>,
-    stage: &'a Stage,
-    data: &'a ItemData,
-    pieces: Vec<Piece>,
-    made: Vec<Made>,
-    done: Done,
+pub(super) struct Evaluation<'a> {
+    pub(super) cx: &'a Context<'a>,
+    pub(super) stage: &'a Stage,
+    pub(super) data: &'a ItemData,
+    pub(super) pieces: Vec<Piece>,
+    pub(super) made: Vec<Made>,
+    pub(super) done: Done,
 }
 
 /// Runs one task.
@@ -166,12 +111,6 @@ pub fn run(cx: &Context<'_>, data: &ItemData, task: &Task) -> Result<Done, Faile
     Ok(e.done)
 }
 
-/// The failure of the journal.
-pub fn journal_failed(resume: &Resume<'_>, node: NodeId, e: &std::io::Error) -> Failed {
-    let path = resume.journal().path();
-    store_failed(node, String::new(), crate::store::read::io(path, "writing the journal", e))
-}
-
 /// True when an earlier run left all that a task would make.
 pub fn is_done(cx: &Context<'_>, data: &ItemData, task: &Task) -> bool {
     let Some(resume) = &cx.resume else { return false };
@@ -193,7 +132,7 @@ fn handed_on(stage: &Stage, data: &ItemData, block: u64) -> bool {
 }
 
 impl Evaluation<'_> {
-    fn timed<T>(
+    pub(super) fn timed<T>(
         &mut self,
         node: NodeId,
         kind: ActionKind,
@@ -237,7 +176,7 @@ impl Evaluation<'_> {
         Ok(())
     }
 
-    fn free(&mut self, used: impl Iterator<Item = u32>) {
+    pub(super) fn free(&mut self, used: impl Iterator<Item = u32>) {
         for p in used {
             let piece = &mut self.pieces[p as usize];
             piece.uses -= 1;
@@ -247,69 +186,8 @@ impl Evaluation<'_> {
         }
     }
 
-    fn kept(&self, i: usize) -> Result<Arc<Block>, Failed> {
-        let p = &self.pieces[i];
-        let kept = self.data.kept.get(&p.node).cloned().or_else(|| {
-            let exports = self.cx.exports.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-            exports.get(&(p.node, p.item)).cloned()
-        });
-        let block = match kept {
-            Some(k) => k.get(&p.region, self.cx.pool),
-            None => Ok(None),
-        };
-        block.map_err(|e| store_failed(p.node, p.region.to_string(), e))?.ok_or_else(|| {
-            let e = OpError::Internal("a kept array was gone before its last use".into());
-            op_failed(p.node, p.region.to_string(), e)
-        })
-    }
-
-    fn source(&mut self, i: usize) -> Result<Block, Failed> {
-        let p = &self.pieces[i];
-        if let Some(reader) = self.data.stored.get(&p.node) {
-            let read = reader.read(&p.region, self.cx.pool);
-            let (block, bytes) = read.map_err(|e| store_failed(p.node, p.region.to_string(), e))?;
-            self.done.bytes_read += bytes;
-            return Ok(block);
-        }
-        if let Some(&o) = self.cx.plan.stored.get(&p.node).filter(|_| self.stage.reads.contains(&p.node)) {
-            let cache = self.cx.plan.groups[self.data.group].cache(p.node, true);
-            let reader = self.data.written(self.cx.plan, self.cx.outputs, o, cache);
-            let read = reader.and_then(|r| r.read(&p.region, self.cx.pool));
-            let (block, bytes) = read.map_err(|e| store_failed(p.node, p.region.to_string(), e))?;
-            self.done.bytes_read += bytes;
-            return Ok(block);
-        }
-        let Kind::Source(input) = self.cx.plan.graph.node(p.node).kind else {
-            return Err(op_failed(p.node, String::new(), OpError::Internal("reads what is no source".into())));
-        };
-        let failed = |e| store_failed(p.node, p.region.to_string(), e);
-        let input = self.cx.plan.graph.input(input);
-        let (cx, group, path) = (self.cx, self.data.group, input.items.path(p.item));
-        let open = |cache| {
-            if let (Some(resume), Some(path)) = (&cx.resume, &path) {
-                let told = resume.opened(cx.plan, group, p.node, path);
-                told.map_err(|e| journal_failed(resume, p.node, &e))?;
-            }
-            sources::open(input, p.item, cache).map(Arc::from).map_err(failed)
-        };
-        let reader = match self.data.readers.get(&p.node) {
-            // Two threads may open it at once; one of them wins, both are right.
-            Some(slot) => match slot.reader.get() {
-                Some(r) => r.clone(),
-                None => {
-                    let opened = open(slot.cache)?;
-                    slot.reader.get_or_init(|| opened).clone()
-                }
-            },
-            None => open(0)?,
-        };
-        let (block, bytes) = reader.read(&p.region, self.cx.pool).map_err(failed)?;
-        self.done.bytes_read += bytes;
-        Ok(block)
-    }
-
     /// The values a node consumes: its item's own, else those of collections and of what is single.
-    fn values(&self, node: NodeId) -> Result<SmallVec<[Value; 2]>, Failed> {
+    pub(super) fn values(&self, node: NodeId) -> Result<SmallVec<[Value; 2]>, Failed> {
         let n = self.cx.plan.graph.node(node);
         n.values
             .iter()
@@ -353,7 +231,7 @@ impl Evaluation<'_> {
     }
 
     /// Builds the blocks of those needs that no single piece serves as it is.
-    fn assemble(
+    pub(super) fn assemble(
         &self,
         node: NodeId,
         needs: &Needs,
@@ -381,7 +259,11 @@ impl Evaluation<'_> {
         Ok(())
     }
 
-    fn blocks<'b>(&'b self, from: &[SmallVec<[u32; 1]>], own: &'b [Option<Block>]) -> SmallVec<[&'b Block; 4]> {
+    pub(super) fn blocks<'b>(
+        &'b self,
+        from: &[SmallVec<[u32; 1]>],
+        own: &'b [Option<Block>],
+    ) -> SmallVec<[&'b Block; 4]> {
         from.iter()
             .zip(own)
             .filter_map(|(from, own)| match own {
@@ -390,131 +272,4 @@ impl Evaluation<'_> {
             })
             .collect()
     }
-
-    fn root(&mut self, root: &RootPiece, task: &Task) -> Result<(), Failed> {
-        match root.root {
-            Root::Reduce(n) => {
-                let bytes = self.timed(n, ActionKind::Compute, |e| {
-                    e.reduce(n, root, task.block)?;
-                    Ok((0, 0))
-                })?;
-                self.done.nbytes += bytes;
-            }
-            Root::Write(o) => {
-                let n = self.cx.plan.graph.outputs[o].node;
-                self.timed(n, ActionKind::DiskWrite, |e| {
-                    let written = e.write(o, root, task.block)?;
-                    e.done.bytes_written += written;
-                    e.cx.outputs.wrote(o, written);
-                    Ok(((), written))
-                })?;
-                self.done.nbytes +=
-                    root.region.volume() * self.cx.plan.graph.node(n).meta(task.class).dtype.size() as u64;
-            }
-            Root::Keep(n) => {
-                let at = root.from.first().and_then(|f| f.first()).copied();
-                let block = at.and_then(|at| self.take(at, root));
-                if let (Some(block), Some(kept)) = (block, self.data.kept.get(&n)) {
-                    self.done.nbytes += block.bytes().len() as u64;
-                    kept.put(task.block, block);
-                }
-            }
-        }
-        self.free(root.from.iter().flatten().copied());
-        Ok(())
-    }
-
-    /// The root's block: the piece itself when nothing else uses it and it is just that region, else a copy.
-    fn take(&mut self, at: u32, root: &RootPiece) -> Option<Block> {
-        let last = self.pieces[at as usize].uses == 1;
-        let slot = &mut self.made[at as usize];
-        match slot {
-            Made::Own(b) if last && *b.region() == root.region => match std::mem::replace(slot, Made::Freed) {
-                Made::Own(b) => Some(b),
-                _ => None,
-            },
-            other => other.block().map(|b| b.cut(self.cx.pool, &root.region)),
-        }
-    }
-
-    fn reduce(&mut self, n: NodeId, root: &RootPiece, block: u64) -> Result<(), Failed> {
-        let Kind::Reduce(op, _) = &self.cx.plan.graph.node(n).kind else {
-            return Err(op_failed(n, String::new(), OpError::Internal("reduces what is no reduction".into())));
-        };
-        let ports = self.cx.plan.graph.ports(n, self.data.class);
-        let values = self.values(n)?;
-        let mut own: SmallVec<[Option<Block>; 2]> = SmallVec::new();
-        self.assemble(n, &root.needs, &root.from, &mut own)?;
-        let blocks = self.blocks(&root.from, &own);
-        let failed = |e| op_failed(n, root.region.to_string(), e);
-        let mut partial = op.start(&ports);
-        let call =
-            ReduceCall { ports: &ports, region: &root.region, blocks: &blocks, values: &values, pool: self.cx.pool };
-        op.add(&call, &mut partial).map_err(failed)?;
-        let packed = match self.data.roots.get(&root.root) {
-            Some(r) => Some(Entry::Partial { key: r.keys.blocks, block, bytes: op.pack(&partial).map_err(failed)? }),
-            None => None,
-        };
-        if let Some(slot) = self.data.partials.get(&n) {
-            let mut slot = lock(slot);
-            match slot.as_mut() {
-                Some(into) => op.merge(into, partial).map_err(failed)?,
-                None => *slot = Some(partial),
-            }
-        }
-        drop(blocks);
-        self.done.entries.extend(packed);
-        Ok(())
-    }
-
-    fn write(&mut self, o: usize, root: &RootPiece, number: u64) -> Result<u64, Failed> {
-        let n = self.cx.plan.graph.outputs[o].node;
-        let failed = |e| store_failed(n, root.region.to_string(), e);
-        let Some(open) = self.data.outputs.get(&o) else { return Ok(0) };
-        let writer = {
-            let mut slot = lock(&open.writer);
-            match slot.as_ref() {
-                Some(w) => w.clone(),
-                None => {
-                    let w = open_output(self.cx, self.data, self.stage, o)?;
-                    slot.insert(w).clone()
-                }
-            }
-        };
-        let Some(at) = root.from.first().and_then(|f| f.first()).copied() else { return Ok(0) };
-        let Some(block) = self.made[at as usize].block() else { return Ok(0) };
-        let written = if *block.region() == root.region {
-            writer.write(block).map_err(failed)?
-        } else {
-            writer.write(&block.cut(self.cx.pool, &root.region)).map_err(failed)?
-        };
-        if let Some(r) = self.data.roots.get(&root.root)
-            && writer.resumable()
-        {
-            self.done.entries.push(Entry::Written { key: r.keys.blocks, block: number });
-        }
-        Ok(written)
-    }
-}
-
-/// Opens an output of an item: taken up where an earlier run left it, or begun.
-///
-/// # Errors
-/// When its directory or file can't be made, or the journal can't be told of it.
-pub fn open_output(cx: &Context<'_>, data: &ItemData, stage: &Stage, o: usize) -> Result<Arc<dyn ArrayWriter>, Failed> {
-    let (plan, node) = (cx.plan, cx.plan.graph.outputs[o].node);
-    let journaled = cx.resume.as_ref().zip(data.roots.get(&Root::Write(o)));
-    let elements = journaled.as_ref().map_or(0, |(resume, root)| {
-        let grid = plan.grid(stage, data.class);
-        let volume = |b| plan.region(stage, node, data.class, &grid.region(b)).volume();
-        resume.stored(&root.keys, grid.count()).map(volume).sum()
-    });
-    if let (Some((resume, root)), 0) = (journaled, elements) {
-        let path = cx.outputs.path(plan, o, data.item);
-        resume.begun(&root.keys, &path).map_err(|e| journal_failed(resume, node, &e))?;
-    }
-    let writer = cx.outputs.open(plan, o, data.item, data.class, elements > 0);
-    let writer = writer.map_err(|e| store_failed(node, String::new(), e))?;
-    writer.resumed(elements);
-    Ok(writer)
 }
