@@ -246,6 +246,27 @@ fn a_torn_journal_is_cut_off_and_what_is_none_is_refused() {
     assert!(support::stderr(&none).contains("--resume"), "{}", support::stderr(&none));
 }
 
+/// A table of a small array is not in the journal: it is sooner made again.
+#[test]
+fn status_tells_of_what_no_journal_tells_of() {
+    let dir = support::temp();
+    let path = dir.path().join("table.yaml");
+    let text = "version: 1
+inputs:
+  a: {generate: {shape: [10, 20], dtype: uint8, pattern: noise, seed: 1}}
+steps:
+  s: {op: statistics, input: a}
+outputs:
+  S: {from: s, format: csv}
+";
+    support::write(&path, text);
+    let run = Run::ok(&path, &[]);
+    let told = || support::stdout(&support::call(&["status", run.dir().to_str().unwrap()]));
+    assert!(told().contains("0 of 1 done, 1 there, made again by every run"), "{}", told());
+    std::fs::remove_file(run.results("S.csv")).unwrap();
+    assert!(told().contains("0 of 1 done, 1 missing"), "{}", told());
+}
+
 #[test]
 fn a_run_that_has_not_ended_can_not_be_resumed() {
     let dir = support::temp();

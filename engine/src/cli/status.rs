@@ -55,6 +55,8 @@ struct Progress {
     stale: u64,
     /// Those of which nothing is there.
     missing: u64,
+    /// Those that are there and that no journal tells of, as they are made again sooner than that: tables of small arrays.
+    unrecorded: u64,
 }
 
 /// Runs the command.
@@ -158,8 +160,14 @@ fn look(
     progress: &mut Progress,
 ) {
     let stage = plan.stage(id);
-    let Some(keys) = resume.keys(plan, stage, root, item, class) else { return };
     progress.items += 1;
+    let Some(keys) = resume.keys(plan, stage, root, item, class) else {
+        match places.path(plan, o, item).is_file() {
+            true => progress.unrecorded += 1,
+            false => progress.missing += 1,
+        }
+        return;
+    };
     let known = resume.journal().known();
     let place = resume.journal().named(&places.path(plan, o, item));
     match resume.state(plan, stage, root, &keys, class) {
@@ -184,7 +192,8 @@ fn print(all: &[Progress]) {
         if p.begun > 0 {
             parts.push(format!("{} begun ({} of {})", p.begun, p.blocks_done, count(p.blocks, "block")));
         }
-        for (n, what) in [(p.stale, "stale"), (p.missing, "missing")] {
+        let there = "there, made again by every run";
+        for (n, what) in [(p.stale, "stale"), (p.missing, "missing"), (p.unrecorded, there)] {
             if n > 0 {
                 parts.push(format!("{n} {what}"));
             }
