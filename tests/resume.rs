@@ -246,6 +246,40 @@ fn a_torn_journal_is_cut_off_and_what_is_none_is_refused() {
     assert!(support::stderr(&none).contains("--resume"), "{}", support::stderr(&none));
 }
 
+/// An output that has another name now, and one more of the same array, are not there because another is.
+#[test]
+fn an_output_of_another_name_is_another_output() {
+    let dir = support::temp();
+    let text = "version: 1
+inputs:
+  a: {generate: {shape: [100, 200], dtype: uint8, pattern: noise, seed: 1}}
+steps:
+  s: {op: invert, input: a}
+outputs:
+";
+    let path = dir.path().join("names.yaml");
+    let with = |outputs: &[(&str, &str)]| {
+        let outputs: String = outputs.iter().map(|(n, f)| format!("  {n}: {{from: s, format: {f}}}\n")).collect();
+        support::write(&path, &format!("{text}{outputs}"));
+    };
+    for format in ["zarr", "tiff"] {
+        with(&[("S", format)]);
+        let run = Run::ok(&path, &[]);
+        for outputs in [&[("T", format)] as &[(&str, &str)], &[("T", format), ("U", format)], &[("S", format)]] {
+            with(outputs);
+            summary(&resume(&path, &run.dir(), &[]));
+            let digest = |name: &str| {
+                let place = run.results(&format!("{name}.{format}"));
+                match place.is_dir() {
+                    true => tree::digests(&place).into_values().collect(),
+                    false => vec![support::pixels::sha256(&std::fs::read(&place).unwrap())],
+                }
+            };
+            assert!(outputs.iter().all(|(name, _)| digest(name) == digest("S")), "{outputs:?}");
+        }
+    }
+}
+
 /// A table of a small array is not in the journal: it is sooner made again.
 #[test]
 fn status_tells_of_what_no_journal_tells_of() {

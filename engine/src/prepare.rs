@@ -126,7 +126,7 @@ fn settings(workflow: &Workflow, args: &ProfileArgs, sources: &Sources) -> (Sett
         _ => (Vec::new(), Origin::Default),
     };
     let fuse_from = if args.no_fuse { typed("--no-fuse") } else { Origin::Default };
-    let settings = Settings { memory, threads: threads.max(1), block, fuse: !args.no_fuse, waiting: 0 };
+    let settings = Settings { memory, threads: threads.max(1), block, fuse: !args.no_fuse, spill: false, waiting: 0 };
     let list = vec![
         Setting { name: "memory", value: settings.memory.into(), origin: memory_from },
         Setting { name: "threads", value: settings.threads.into(), origin: threads_from },

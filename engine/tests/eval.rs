@@ -33,7 +33,7 @@ fn plan(block: u64) -> Plan {
     assert!(!ops::registered().is_empty());
     let (_, workflow, _) = spec::load(Path::new("w.yaml"), TEXT.into(), &Overrides::default(), &NoFiles);
     let graph = build::build(&workflow.unwrap(), &FileCatalog, &mut Report::default()).unwrap();
-    let settings = Settings { memory: 1 << 30, threads: 1, block: vec![block], fuse: true, waiting: 0 };
+    let settings = Settings { memory: 1 << 30, threads: 1, block: vec![block], fuse: true, spill: false, waiting: 0 };
     rules::make(graph, settings).unwrap()
 }
 

@@ -62,7 +62,9 @@ fn a_step_takes_part_by_what_is_known_of_an_array() {
         assert_eq!((computed(&g), g.decided[0].on), (computed(&off), false), "{when}");
     }
     let g = graph(GREY, &steps("rank: 3")).unwrap();
-    let plan = rules::make(g, Settings { memory: 1 << 30, threads: 1, block: vec![], fuse: true, waiting: 0 }).unwrap();
+    let plan =
+        rules::make(g, Settings { memory: 1 << 30, threads: 1, block: vec![], fuse: true, spill: false, waiting: 0 })
+            .unwrap();
     let shown = print::text(&plan);
     assert!(shown.contains("when     smooth: off (`image` is uint8 yx (20, 30))"), "{shown}");
 }

@@ -36,7 +36,8 @@ fn plan(threads: usize, block: u64) -> Plan {
     let (_, workflow, _) = spec::load(Path::new("w.yaml"), TEXT.into(), &Overrides::default(), &NoFiles);
     let mut report = Report::default();
     let graph = build::build(&workflow.unwrap(), &FileCatalog, &mut report).unwrap();
-    rules::make(graph, Settings { memory: 1 << 30, threads, block: vec![block], fuse: true, waiting: 0 }).unwrap()
+    rules::make(graph, Settings { memory: 1 << 30, threads, block: vec![block], fuse: true, spill: false, waiting: 0 })
+        .unwrap()
 }
 
 /// Items that an earlier pass failed on take no part in later ones.

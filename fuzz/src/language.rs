@@ -92,6 +92,7 @@ fn plan(workflow: &Workflow, report: &mut Report) {
         threads: p.threads.as_ref().map_or(3, |t| t.value as usize).max(1),
         block: p.block.as_ref().map_or(vec![], |b| b.value.clone()),
         fuse: true,
+        spill: false,
         waiting: 0,
     };
     let limit = settings.memory;

@@ -35,6 +35,8 @@ pub struct Settings {
     pub block: Vec<u64>,
     /// False keeps every intermediate array, for comparison.
     pub fuse: bool,
+    /// True writes to scratch whatever may go there, for comparison.
+    pub spill: bool,
     /// Bytes of what may wait to leave the process besides the record, such as spans for a collector.
     pub waiting: u64,
 }

@@ -138,8 +138,15 @@ fn trivial(plan: &Plan, stage: &Stage, class: usize) -> bool {
     elements < TRIVIAL
 }
 
-/// How an output is stored: what makes two files of the same array different.
+/// How an output is stored, and where: what makes two files of the same array different.
 fn form(plan: &Plan, o: usize, class: usize) -> String {
+    let out = &plan.graph.outputs[o];
+    let to = out.decl.to.as_ref().map(|to| place::join(&out.decl.base, &to.value));
+    let place = format!("{:?} {to:?} {:?} {}", out.decl.name.value, out.decl.naming, out.scratch);
+    format!("{} at {place}", stored_as(plan, o, class))
+}
+
+fn stored_as(plan: &Plan, o: usize, class: usize) -> String {
     let out = &plan.graph.outputs[o];
     match out.format {
         Format::Zarr | Format::OmeZarr => {

@@ -52,7 +52,9 @@ pub(super) fn apply(
         let volume = |c: &&usize| plan.graph.node(n).metas.get(**c).map_or(0, ArrayMeta::volume);
         let Some(&class) = classes.iter().max_by_key(volume) else { return found };
         let elsewhere = |id: NodeId| must.contains_key(&id) || pass.imports.contains(&id);
-        if !effort.spill || !out.format.is_zarr() || elsewhere(n) {
+        // A block that is asked for stays what it is.
+        let asked_for = !plan.settings.block.is_empty() && !plan.settings.spill;
+        if !effort.spill || asked_for || !out.format.is_zarr() || elsewhere(n) {
             continue;
         }
         // Who needs a source that goes through scratch reads it where it is.
@@ -62,7 +64,7 @@ pub(super) fn apply(
         let direct = stage(plan, n, vec![Root::Write(o)], from);
         let tiles = Stage { roots: vec![Root::Keep(n)], ..direct.clone() };
         let asked = granule::choose(plan, &direct, classes, effort.elements).block;
-        if asked == granule::choose(plan, &tiles, classes, effort.elements).block {
+        if !plan.settings.spill && asked == granule::choose(plan, &tiles, classes, effort.elements).block {
             continue;
         }
         let Some((way, costs)) = look.cheapest(&direct, &tiles, asked) else { continue };
@@ -136,16 +138,12 @@ impl Look<'_> {
             self.nanos(&Stage { block: block.to_vec(), ..stage.clone() }) / volume
         };
         let now = each(direct, &asked);
-        let (wide, first) = match self.plan.settings.block.is_empty() {
-            true => self.blocks(direct, tiles, &asked),
-            // As asked.
-            false => (asked.clone(), granule::choose(self.plan, tiles, self.classes, self.effort.elements).block),
-        };
+        let (wide, first) = self.blocks(direct, tiles, &asked);
         let larger = each(direct, &wide);
         let spilling = meta.dtype.size() as f64 * f64::from(spill::NANOS_PER_BYTE);
         let staged = each(tiles, &first) + spilling;
         let cost = format!("{now:.1} ns an element block by block");
-        if staged < larger && staged < now * WORTH {
+        if self.plan.settings.spill || (staged < larger && staged < now * WORTH) {
             let (chunks, shards) = spill::common(meta, &first, &wide);
             let why = format!("{cost}, {larger:.1} in larger ones, {staged:.1} in two steps");
             return Some((Way::Staged { block: wide, chunks, shards }, why));

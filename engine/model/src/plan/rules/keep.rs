@@ -192,7 +192,10 @@ fn choose(plan: &mut Plan, pass: &Pass, of: &Again, effort: &Effort, must: &BTre
     let spill_cost = size * spill::NANOS_PER_BYTE * (1 + times) as f32 / 2.0;
     let label = n.label();
     let again = format!("computing it {times} more times costs {cost:.1} ns an element");
-    let (choice, words, reason) = if of.bytes <= effort.keep {
+    let always = plan.settings.spill && spill::can(plan, of.id);
+    let (choice, words, reason) = if always {
+        (Choice::Spill, "spilled", "as asked, for comparison".to_owned())
+    } else if of.bytes <= effort.keep {
         match cost > keep_cost {
             true => (Choice::Keep, "kept", format!("{again}, keeping {keep_cost:.1} ns")),
             false => {

@@ -46,7 +46,7 @@ pub(super) fn apply(
             let bytes = keep::largest(plan, a, classes);
             let label = plan.graph.node(a).label();
             let reason = format!("with what is made from it, a block would have {} elements", volume(&both));
-            if bytes <= effort.keep {
+            if bytes <= effort.keep && !plan.settings.spill {
                 must.insert(a, "what is made from it needs other blocks");
                 plan.decisions.push(decide("lines", label, "kept", reason));
             } else if effort.spill {
@@ -100,6 +100,9 @@ fn volume(cover: &Cover) -> u64 {
 
 /// Elements of a block that is not too large: all threads are to have some.
 fn most(plan: &Plan, id: NodeId, effort: &Effort) -> u64 {
+    if plan.settings.spill {
+        return 1;
+    }
     let threads = plan.settings.threads.max(1) as u64;
     effort.elements.min(plan.graph.node(id).metas[0].volume() / (2 * threads)).max(FEW)
 }
