@@ -18,6 +18,8 @@ const KEPT_BLOCK: u64 = 320;
 const KEPT_ARRAY: u64 = 640;
 /// Unused buffers are kept for reuse up to what the tasks take, and up to this.
 const REUSE: u64 = 32 << 20;
+/// A buffer that is given up leaves a gap in the heap that the allocator has for each thread. The pool has so much less.
+const GAPS: u64 = 6 << 20;
 /// What the record and its subscribers take: queues and buffers of bounded length.
 const RECORD: u64 = 8 << 20;
 
@@ -137,8 +139,7 @@ pub fn project(plan: &Plan, window: u64) -> Memory {
         .saturating_add(readers(plan, best.window, threads))
         .saturating_add(writing(plan).saturating_mul(threads));
     let pooled = best.projected.saturating_sub(fixed.saturating_add(unpooled));
-    // A buffer that is given up leaves a gap in the allocator's heap, which it can't give back.
-    best.pool = pooled - pooled / 8;
+    best.pool = pooled - (pooled / 8).min(GAPS.saturating_mul(threads));
     best
 }
 

@@ -56,7 +56,11 @@ impl Encoder {
     /// for one that has no value, and the CRC-32C of all that.
     fn shard(&self, unit: &[i64], block: &Block, scratch: &mut Scratch) -> Result<Option<Vec<u8>>, String> {
         let chunks = self.layout.chunks(unit);
-        let (mut index, mut out) = (Vec::with_capacity(16 * chunks.volume() as usize + 4), Vec::new());
+        let mut index = Vec::with_capacity(16 * chunks.volume() as usize + 4);
+        // Room for chunks that nothing shrinks: what is not written to takes no memory, and what grows leaves gaps behind.
+        let inside = self.layout.unit_region(unit).intersect(block.region());
+        let most = inside.volume() as usize * block.dtype().size() + index.capacity();
+        let mut out = Vec::with_capacity(most);
         let (last, mut number) = (chunks.rank() - 1, chunks.lo.clone());
         let mut failed = None;
         for_rows(&chunks, |row| {

@@ -75,7 +75,12 @@ impl Layout {
 
     /// Numbers of the chunks of a unit, those beyond the end of the array among them.
     pub(super) fn chunks(&self, unit: &[i64]) -> Region {
-        divide(&place(unit, self.unit()), &self.chunk)
+        divide(&self.unit_region(unit), &self.chunk)
+    }
+
+    /// Where a unit lies; it may reach beyond the array.
+    pub(super) fn unit_region(&self, unit: &[i64]) -> Region {
+        place(unit, self.unit())
     }
 
     /// Where a chunk lies; it may reach beyond the array.
