@@ -140,3 +140,37 @@ fn items_of_a_collection_have_scratch_while_they_are_in_flight() {
         assert_eq!(tree::digests(&run.join(format!("Results/B/{i}.zarr"))), tree::digests(&one.results("B.zarr")));
     }
 }
+
+/// What no laptop holds is planned within the memory of one: 67 GB of images as pixels, and 268 GB of distances.
+#[test]
+fn arrays_far_larger_than_memory_have_a_plan() {
+    let dir = support::temp();
+    let store = dir.path().join("huge.zarr");
+    std::fs::create_dir(&store).unwrap();
+    let metadata = serde_json::json!({
+        "zarr_format": 3, "node_type": "array", "shape": [2000, 4096, 4096], "data_type": "uint16",
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [1, 4096, 4096]}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}}, "fill_value": 0,
+        "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}], "attributes": {},
+    });
+    support::write(&store.join("zarr.json"), &metadata.to_string());
+    let input = format!("version: 1\ninputs:\n  a: {{path: \"{}\", axes: AXES}}\n", store.display());
+    let pixels = "outputs:\n  P: {from: a, format: zarr, chunks: [2000, 64, 64]}\n";
+    let distances = "steps:\n  m: {op: threshold, input: a, with: {value: 1000}}\n  d: {op: distance_transform, input: m}\n\
+                     outputs:\n  D: {from: d, format: zarr}\n";
+    let path = dir.path().join("huge.yaml");
+    for (axes, rest, memory, steps) in [("tyx", pixels, 1u64 << 30, 2), ("zyx", distances, 1 << 30, 4)] {
+        support::write(&path, &(input.replace("AXES", axes) + rest));
+        let (path, limit) = (path.to_str().unwrap(), format!("{}MiB", memory >> 20));
+        let planned = support::call(&["plan", path, "--json", "--memory", &limit, "--threads", "4"]);
+        assert_eq!(planned.status.code(), Some(0), "{}", support::stderr(&planned));
+        let plan: Json = serde_json::from_slice(&planned.stdout).unwrap();
+        assert!(plan["memory"]["projected"].as_u64().unwrap() <= memory, "{}", plan["memory"]);
+        let stages = plan["stages"].as_array().unwrap();
+        assert_eq!(stages.len(), steps, "{plan}");
+        let extents = |s: &Json| s["block"].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).collect();
+        let blocks: Vec<Vec<u64>> = stages.iter().map(extents).collect();
+        assert!(blocks.iter().flatten().all(|n| *n > 0), "{blocks:?}");
+        assert!(blocks.iter().all(|b| b.iter().product::<u64>() <= 1 << 24), "{blocks:?}");
+    }
+}

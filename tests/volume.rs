@@ -225,6 +225,7 @@ fn a_volume_larger_than_memory_is_labelled_within_the_limit() {
     );
     println!("{figures}");
     assert!(measured <= projected && projected <= (limit << 20) as f64, "{figures}");
-    assert!(projected <= 1.5 * measured + 64.0 * MIB, "{figures}");
+    // Of a small volume what is counted for gaps in the heap weighs more.
+    assert!(projected <= if support::long() { 1.5 } else { 1.75 } * measured + 64.0 * MIB, "{figures}");
     right(&run.results("Labels.ome.zarr/labels/Labels/0"));
 }

@@ -58,8 +58,8 @@ pub(super) fn apply(
             continue;
         }
         // Who needs a source that goes through scratch reads it where it is.
-        let again = |id: NodeId| stored.contains_key(&id) && !matches!(plan.graph.node(id).kind, Kind::Source(_));
-        let from = |id: NodeId| elsewhere(id) || (id != n && again(id));
+        let written = |id: NodeId| stored.contains_key(&id) && !matches!(plan.graph.node(id).kind, Kind::Source(_));
+        let from = |id: NodeId| elsewhere(id) || (id != n && written(id));
         let look = Look { plan, classes, class, effort, stored };
         let direct = stage(plan, n, vec![Root::Write(o)], from);
         let tiles = Stage { roots: vec![Root::Keep(n)], ..direct.clone() };
@@ -67,7 +67,8 @@ pub(super) fn apply(
         if !plan.settings.spill && asked == granule::choose(plan, &tiles, classes, effort.elements).block {
             continue;
         }
-        let Some((way, costs)) = look.cheapest(&direct, &tiles, asked) else { continue };
+        let again = stage(plan, n, vec![Root::Write(o)], |id| id == n);
+        let Some((way, costs)) = look.cheapest(&direct, &tiles, &again, &asked) else { continue };
         let label = plan.graph.outputs[o].label();
         let choice = match &way {
             Way::Larger(_) => "larger blocks".to_owned(),
@@ -130,25 +131,47 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// The cheapest way, with what is printed of the costs; `None` where it is to take blocks as they are `asked` for.
-    fn cheapest(&self, direct: &Stage, tiles: &Stage, asked: Extents) -> Option<(Way, String)> {
+    /// The cheapest way, with what is printed of the costs; `None` where it is to take blocks as they are `asked` for. In one
+    /// step the stage is `direct`; in two it is `tiles`, and what is read `again`.
+    fn cheapest(&self, direct: &Stage, tiles: &Stage, again: &Stage, asked: &Extents) -> Option<(Way, String)> {
         let meta = self.plan.graph.node(direct.domain).meta(self.class);
         let volume = meta.volume().max(1) as f64;
         let each = |stage: &Stage, block: &[(Axis, u64)]| {
             self.nanos(&Stage { block: block.to_vec(), ..stage.clone() }) / volume
         };
-        let now = each(direct, &asked);
-        let (wide, first) = self.blocks(direct, tiles, &asked);
+        let now = each(direct, asked);
+        let (wide, _) = self.blocks(direct, tiles, asked);
         let larger = each(direct, &wide);
+        let second = granule::choose(self.plan, again, self.classes, self.effort.elements).block;
+        let (second, first) = self.blocks(again, tiles, &second);
         let spilling = meta.dtype.size() as f64 * f64::from(spill::NANOS_PER_BYTE);
         let staged = each(tiles, &first) + spilling;
         let cost = format!("{now:.1} ns an element block by block");
-        if self.plan.settings.spill || (staged < larger && staged < now * WORTH) {
-            let (chunks, shards) = spill::common(meta, &first, &wide);
-            let why = format!("{cost}, {larger:.1} in larger ones, {staged:.1} in two steps");
-            return Some((Way::Staged { block: wide, chunks, shards }, why));
+        let cheaper = staged < larger && staged < now * WORTH;
+        // Blocks of whole lines and whole chunks at once may be more than memory holds for every thread.
+        let (whole, part) = (self.bytes(direct, asked), self.bytes(again, &second).max(self.bytes(tiles, &first)));
+        let tight = part <= whole / 2 && whole.saturating_mul(2 * self.threads()) > self.plan.settings.memory / 2;
+        if self.plan.settings.spill || cheaper || tight {
+            let (chunks, shards) = spill::common(meta, &first, &second);
+            let why = match tight {
+                true => format!("a block would have {} for each thread; {staged:.1} ns an element", keep::human(whole)),
+                false => format!("{cost}, {larger:.1} in larger ones, {staged:.1} in two steps"),
+            };
+            return Some((Way::Staged { block: second, chunks, shards }, why));
         }
         (larger < now * WORTH).then(|| (Way::Larger(wide), format!("{cost}, {larger:.1} in larger ones")))
+    }
+
+    fn threads(&self) -> u64 {
+        self.plan.settings.threads.max(1) as u64
+    }
+
+    /// Bytes of a block of what a stage writes.
+    fn bytes(&self, stage: &Stage, block: &[(Axis, u64)]) -> u64 {
+        let meta = self.plan.graph.node(stage.domain).meta(self.class);
+        let channels = meta.axes.position(Axis::C).map_or(1, |p| meta.shape[p]);
+        let inside = |(axis, n): &(Axis, u64)| (*n).min(self.extent(stage, *axis)).max(1);
+        block.iter().map(inside).fold(channels * meta.dtype.size() as u64, u64::saturating_mul)
     }
 
     /// Extent of the array that is written along an axis.
@@ -160,9 +183,8 @@ impl Look<'_> {
     /// Larger blocks of the output, and blocks that suit the tiles: each reaches towards the other.
     fn blocks(&self, direct: &Stage, tiles: &Stage, asked: &[(Axis, u64)]) -> (Extents, Extents) {
         let meta = self.plan.graph.node(direct.domain).meta(self.class);
-        let settings = &self.plan.settings;
-        let threads = settings.threads.max(1) as u64;
-        let bytes = (settings.memory / (SHARE * threads)).clamp(BYTES.0, BYTES.1);
+        let threads = self.threads();
+        let bytes = (self.plan.settings.memory / (SHARE * threads)).clamp(BYTES.0, BYTES.1);
         let most = (bytes / meta.dtype.size() as u64).min(meta.volume() / (TASKS * threads)).max(1);
         let mut first = granule::choose(self.plan, tiles, self.classes, most).block;
         let mut wide = asked.to_vec();
@@ -183,11 +205,9 @@ impl Look<'_> {
         along: impl Iterator<Item = &'i usize>,
         most: u64,
     ) {
-        let meta = self.plan.graph.node(stage.domain).meta(self.class);
-        let channels = meta.axes.position(Axis::C).map_or(1, |p| meta.shape[p]);
+        let size = self.plan.graph.node(stage.domain).meta(self.class).dtype.size() as u64;
         for &i in along {
-            let inside = |(axis, n): &(Axis, u64)| (*n).min(self.extent(stage, *axis)).max(1);
-            let volume = block.iter().map(inside).fold(channels, u64::saturating_mul).max(1);
+            let volume = (self.bytes(stage, block) / size).max(1);
             let (axis, own) = block[i];
             let (want, room) = (other[i].1.min(self.extent(stage, axis)), most / volume);
             if room > 1 && own < want {

@@ -170,7 +170,7 @@ fn trim(
         loop {
             let clipped = block[i].1.min(extent(block[i].0));
             let volume = block.iter().fold(extent(Axis::C), |v, (axis, n)| v.saturating_mul((*n).min(extent(*axis))));
-            let half = (clipped / 2).div_ceil(step).saturating_mul(step);
+            let half = (clipped / 2).max(1).div_ceil(step).saturating_mul(step);
             if volume <= elements || half >= clipped {
                 break;
             }
