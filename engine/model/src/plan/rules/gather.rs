@@ -7,10 +7,10 @@
 //! first step writes the array to scratch in blocks that suit the tiles, each of them one shard, so that there are few
 //! files; the chunks of a shard are what such a block and one of the second step have in common.
 
-use super::{Effort, Extents, Pass, decide, granule, keep, reads, spill};
+use super::{Effort, Extents, Pass, decide, granule, keep, spill, sweep};
 use crate::graph::{Kind, NodeId};
-use crate::plan::{Plan, Root, Stage, eval, read_by};
-use ops_core::{ArrayMeta, Axis, Region};
+use crate::plan::{Plan, Root, Stage, read_by};
+use ops_core::{ArrayMeta, Axis};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What another way has to cost at most, of what blocks as they are asked for cost: estimates are not exact, and it takes
@@ -137,7 +137,8 @@ impl Look<'_> {
         let meta = self.plan.graph.node(direct.domain).meta(self.class);
         let volume = meta.volume().max(1) as f64;
         let each = |stage: &Stage, block: &[(Axis, u64)]| {
-            self.nanos(&Stage { block: block.to_vec(), ..stage.clone() }) / volume
+            let stage = Stage { block: block.to_vec(), ..stage.clone() };
+            sweep::nanos(self.plan, self.stored, &stage, self.class, self.effort.cache_share) / volume
         };
         let now = each(direct, asked);
         let (wide, _) = self.blocks(direct, tiles, asked);
@@ -214,62 +215,5 @@ impl Look<'_> {
                 block[i].1 = own.saturating_mul(room.min(want.div_ceil(own.max(1))));
             }
         }
-    }
-
-    /// What a stage costs, in nanoseconds: what it computes, and what it decodes as far as it is not kept decoded.
-    fn nanos(&self, stage: &Stage) -> f64 {
-        let (plan, class) = (self.plan, self.class);
-        let grid = plan.grid(stage, class);
-        let counts = grid.counts();
-        if grid.count() == 0 {
-            return 0.0;
-        }
-        let middle = counts.iter().fold(0u64, |n, c| n * c + (c - 1) / 2);
-        let one = grid.region(middle);
-        // Parts of a sweep, the whole first and one block last: how many there are, and bytes of the tiles that one touches.
-        let mut sweeps: BTreeMap<NodeId, Vec<(f64, f64)>> = BTreeMap::new();
-        let mut nanos = 0.0;
-        for whole_from in 0..=counts.len() {
-            let (mut part, mut parts) = (one.clone(), 1.0);
-            for (axis, count) in counts.iter().enumerate() {
-                match axis < whole_from {
-                    true => parts *= *count as f64,
-                    false => (part.lo[axis], part.hi[axis]) = (0, grid.shape()[axis] as i64),
-                }
-            }
-            let task = eval::task(plan, stage, 0, class, &part);
-            let mut touched: BTreeMap<NodeId, f64> = BTreeMap::new();
-            for piece in &task.pieces {
-                let node = plan.graph.node(piece.node);
-                match &node.kind {
-                    _ if piece.read => {
-                        *touched.entry(piece.node).or_default() += self.decoded(stage, piece.node, &piece.region)
-                    }
-                    Kind::Map(op) | Kind::Join(op) if whole_from == counts.len() => {
-                        nanos += parts * piece.region.volume() as f64 * f64::from(op.nanos_per_element());
-                    }
-                    _ => {}
-                }
-            }
-            touched.into_iter().for_each(|(node, bytes)| sweeps.entry(node).or_default().push((parts, bytes)));
-        }
-        for (node, parts) in sweeps {
-            let kept = (reads::wanted(plan, self.stored, stage, node, class) / self.effort.cache_share) as f64;
-            let once = parts.iter().find(|(_, bytes)| *bytes <= kept).or(parts.last());
-            nanos += once.map_or(0.0, |(n, bytes)| n * bytes * f64::from(keep::READ_NANOS_PER_BYTE));
-        }
-        nanos
-    }
-
-    /// Bytes that are decoded where a stage reads a region of an array.
-    fn decoded(&self, stage: &Stage, node: NodeId, region: &Region) -> f64 {
-        let meta = self.plan.graph.node(node).meta(self.class);
-        let elements = match reads::tile(self.plan, self.stored, stage, node, self.class) {
-            Some(tile) => {
-                reads::tiles(region, &tile).volume() as f64 * tile.iter().fold(1.0, |v, n| v * (*n).max(1) as f64)
-            }
-            None => region.volume() as f64,
-        };
-        elements * meta.dtype.size() as f64
     }
 }

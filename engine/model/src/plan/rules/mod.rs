@@ -13,6 +13,7 @@ mod prune;
 mod reads;
 mod share;
 mod spill;
+mod sweep;
 mod units;
 mod variants;
 
