@@ -37,10 +37,11 @@ pub(super) fn apply(
         _ => None,
     };
     let Chosen { mut block, mut reason } = choose(plan, stage, classes, elements);
-    for (have, least) in stage.roots.iter().filter_map(of).flat_map(|g| g.block.clone().into_iter().enumerate()) {
-        let (axis, extent) = &mut block[have];
+    // Roots of a stage have the same axes.
+    for (i, (_, least)) in stage.roots.iter().filter_map(of).flat_map(|g| g.block.iter().enumerate()) {
+        let (axis, extent) = &mut block[i];
         let step = units::step(plan, &stage.roots, classes, *axis);
-        *extent = (*extent).max(least.1).div_ceil(step).saturating_mul(step);
+        *extent = (*extent).max(*least).div_ceil(step).saturating_mul(step);
         "gathers what lies across the tiles it is made from".clone_into(&mut reason);
     }
     let text = block.iter().map(|(a, n)| format!("{}={n}", a.name())).collect::<Vec<_>>().join(" ");
