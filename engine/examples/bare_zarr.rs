@@ -5,9 +5,10 @@
 //!     bare_zarr map OP PARAMS STORE OUT THREADS  decode all, run the kernel over it in memory, encode and write
 //!     bare_zarr limits STORE THREADS             memory and codec speeds of this machine
 //!
-//! They know one kind of store: Zarr v3, little endian, zstd. Buffers and compressors are used again, no page is touched
+//! They know one kind of store: Zarr v3, little endian, zstd, which they search as the engine does. Buffers and compressors are used again, no page is touched
 //! twice. The last line is JSON: seconds on the wall, and of CPU by phase.
 
+use engine_runtime::store::write::compressor;
 use ops as _;
 use ops_core::lower::Kind;
 use ops_core::{
@@ -89,7 +90,7 @@ struct Codec {
 
 impl Codec {
     fn new(store: &Store) -> Fallible<Codec> {
-        Ok(Codec { read: Decompressor::new()?, write: Compressor::new(store.level)?, encoded: Vec::new() })
+        Ok(Codec { read: Decompressor::new()?, write: compressor(store.meta.dtype.size())?, encoded: Vec::new() })
     }
 
     fn decode(&mut self, store: &Store, region: &Region, into: &mut [u8]) -> Fallible<()> {
@@ -216,12 +217,15 @@ fn map(op: &str, params: &str, store: &Store, out: &str, threads: usize) -> Fall
 
 /// GB/s of decoded data, by one thread and by all: a copy in memory, the codec on the first chunks of the store.
 fn limits(store: &Store, threads: usize) -> Fallible<Json> {
-    let mut chunks = Vec::new();
+    let (mut chunks, mut sizes) = (Vec::new(), [0; 2]);
     for i in 0..store.grid.count().min(SAMPLE as u64) {
         let mut elements = vec![0; store.bytes()];
         Codec::new(store)?.decode(store, &store.grid.region(i), &mut elements)?;
-        let encoded = Compressor::new(store.level)?.compress(&elements)?;
-        chunks.push((elements, encoded));
+        let level = Compressor::new(store.level)?.compress(&elements)?;
+        let encoded = compressor(store.meta.dtype.size())?.compress(&elements)?;
+        sizes[0] += level.len();
+        sizes[1] += encoded.len();
+        chunks.push((elements, level));
     }
     // Every thread takes every chunk, so that none waits at the end.
     let rate = |threads: usize, one: &(dyn Fn(&mut Codec, &mut [u8]) -> Fallible<()> + Sync)| -> Fallible<f64> {
@@ -253,11 +257,18 @@ fn limits(store: &Store, threads: usize) -> Fallible<Json> {
         let mut one = |elements: &[u8]| codec.write.compress_to_buffer(elements, &mut codec.encoded);
         chunks.iter().try_for_each(|(elements, _)| Ok(one(elements).map(|_| ())?))
     };
-    let ratio = (chunks.len() * store.bytes()) as f64 / chunks.iter().map(|c| c.1.len()).sum::<usize>() as f64;
+    let level = |_: &mut Codec, _: &mut [u8]| -> Fallible<()> {
+        let (mut write, mut encoded) = (Compressor::new(store.level)?, Vec::new());
+        encoded.resize(zstd::zstd_safe::compress_bound(store.bytes()), 0);
+        let mut one = |elements: &[u8]| write.compress_to_buffer(elements, &mut encoded);
+        chunks.iter().try_for_each(|(elements, _)| Ok(one(elements).map(|_| ())?))
+    };
+    let ratio = sizes.map(|n| (chunks.len() * store.bytes()) as f64 / n as f64);
     Ok(json!({
         "memcpy": [rate(1, &memcpy)?, rate(threads, &memcpy)?],
         "decode": [rate(1, &decode)?, rate(threads, &decode)?],
         "encode": [rate(1, &encode)?, rate(threads, &encode)?],
+        "level": [rate(1, &level)?, rate(threads, &level)?],
         "ratio": ratio,
     }))
 }

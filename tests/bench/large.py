@@ -49,13 +49,15 @@ def limits(at):
     model = next((s.split(":")[1].strip() for s in open("/proc/cpuinfo") if s.startswith("model name")), platform.machine())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     print(f"{model}, {os.cpu_count()} processors, {memory:.0f} GiB; {at.threads} threads each\n")
-    print(f"| GB/s of decoded data, 1 thread / {at.threads} threads | copy in memory | decode | encode | ratio |")
-    print("|---|---|---|---|---|")
+    print(f"| GB/s of decoded data, 1 thread / {at.threads} threads | copy in memory | decode | encode by level 3 | ratio | "
+          "encode as the engine | ratio |")
+    print("|---|---|---|---|---|---|---|")
     for store in ("image.zarr", "volume.zarr", "slabs.zarr", "blobs.zarr"):
         p = subprocess.run([at.bare, "limits", f"{at.data}/{store}", str(at.threads)], stdout=subprocess.PIPE, check=True)
         found = json.loads(p.stdout)
-        pairs = [" / ".join(f"{v:.2f}" for v in found[k]) for k in ("memcpy", "decode", "encode")]
-        print(f"| {store}, zstd 3 | {' | '.join(pairs)} | {found['ratio']:.2f} |")
+        pair = {k: " / ".join(f"{v:.2f}" for v in found[k]) for k in ("memcpy", "decode", "level", "encode")}
+        level, ours = (f"{v:.3g}" for v in found["ratio"])
+        print(f"| {store}, zstd 3 | {pair['memcpy']} | {pair['decode']} | {pair['level']} | {level} | {pair['encode']} | {ours} |")
     print(flush=True)
 
 
@@ -70,6 +72,7 @@ def once(at, job, name, turn, results):
         found = table(record["told"], paths) if job.same == "table" else digest(job, paths)
         if found is not None:
             results[name] = found
+    record["written"] = sum(size(os.path.normpath(f"{out}/{r}")) for r in contender.result)
     record["voxels"] = voxels(f"{at.data}/{job.store}")
     shutil.rmtree(out, ignore_errors=True)
     return record
@@ -90,6 +93,13 @@ def table(told, paths):
         with open(paths[0]) as f:
             told = next(csv.DictReader(f))
     return [f"{float(told[k]):.9g}" for k in ("min", "max", "mean", "std")] if "min" in told else None
+
+
+def size(path):
+    """Bytes of a file, or of all files below a directory."""
+    if os.path.isfile(path):
+        return os.path.getsize(path)
+    return sum(os.path.getsize(f"{at}/{f}") for at, _, files in os.walk(path) for f in files)
 
 
 def voxels(store):
@@ -123,8 +133,8 @@ def main():
     made(data, a.small)
     limits(at)
     todo = {k: v for k, v in jobs(at).items() if not a.only or k in a.only.split(",")}
-    print(f"| job | contender | wall s, median (range) of {a.rounds} | CPU s | memory MiB | wall against the engine |")
-    print("|---|---|---|---|---|---|")
+    print(f"| job | contender | wall s, median (range) of {a.rounds} | CPU s | memory MiB | MB written | wall against the engine |")
+    print("|---|---|---|---|---|---|---|")
     held = []
     for key, job in todo.items():
         job.contenders = {k: v for k, v in job.contenders.items() if k not in a.without.split(",")}

@@ -69,13 +69,18 @@ def spread(values, form):
     return f"{middle:{form}}" if len(values) == 1 else f"{middle:{form}} ({min(values):{form}}-{max(values):{form}})"
 
 
+def written(n):
+    """Megabytes; nothing of a contender whose result is told, or a table."""
+    return f"{n / 1e6:.1f}" if n >= 50_000 else ""
+
+
 def rows(job, records):
     """The rows of a job: every contender, and how often its time is the engine's, by the rounds in which both ran."""
     for name, taken in records.items():
         ratios = [wall(e, t) for e, t in zip(records["engine"], taken)]
         yield "| " + " | ".join([
             job, name, spread([t["wall"] for t in taken], ".2f"), f"{statistics.median(t['cpu'] for t in taken):.2f}",
-            f"{max(t['rss'] for t in taken):.0f}", spread(ratios, ".2f") if name != "engine" else "1"]) + " |"
+            f"{max(t['rss'] for t in taken):.0f}", written(taken[0]["written"]), spread(ratios, ".2f") if name != "engine" else "1"]) + " |"
 
 
 def verdicts(job, targets, records):

@@ -4,7 +4,8 @@
 //! fill value and has no value of its own.
 
 use super::layout::Layout;
-use super::metadata::{GZIP_LEVEL, ZSTD_LEVEL};
+use super::metadata::GZIP_LEVEL;
+use super::zstandard;
 use crate::store::blosc::encode_lz4;
 use crate::store::write::ZarrCodec;
 use flate2::{Compression, GzBuilder};
@@ -145,7 +146,7 @@ impl Encoder {
                 let idle = self.zstd.lock().unwrap_or_else(PoisonError::into_inner).pop();
                 let mut compressor = match idle {
                     Some(compressor) => compressor,
-                    None => Compressor::new(ZSTD_LEVEL).map_err(of)?,
+                    None => zstandard::compressor(self.layout.dtype().size()).map_err(of)?,
                 };
                 let encoded = match pool.filter(|_| !self.owned) {
                     None => Cow::Owned(compressor.compress(&elements).map_err(of)?),

@@ -8,6 +8,7 @@ mod encode;
 mod layout;
 mod making;
 pub(super) mod metadata;
+pub(super) mod zstandard;
 
 use super::WriteOptions;
 use crate::store::read::unsupported;
