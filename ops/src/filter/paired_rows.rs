@@ -61,7 +61,8 @@ fn write<T: Keyed>(row: usize, dst: &mut [T], found: &Run<T::Key>) {
 /// Values of one run.
 pub(super) type Run<K> = [K; LANES];
 
-/// Computes all lanes of a run.
+/// Computes all lanes of a run. What is found is put down on the way: a compiler knows that nothing else lies there, and only
+/// so makes vectors of the loop.
 #[inline(always)]
 fn lanes<K: Copy + Default, const N: usize>(out: &mut [Run<K>; N], f: impl Fn(usize) -> [K; N]) {
     let mut found = [[K::default(); LANES]; N];
