@@ -66,6 +66,7 @@ pub(super) type Run<K> = [K; LANES];
 #[inline(always)]
 fn lanes<K: Copy + Default, const N: usize>(out: &mut [Run<K>; N], f: impl Fn(usize) -> [K; N]) {
     let mut found = [[K::default(); LANES]; N];
+    #[expect(clippy::needless_range_loop, reason = "`l` is a lane of all runs")]
     for l in 0..LANES {
         let of_lane = f(l);
         for k in 0..N {
