@@ -19,7 +19,7 @@ fn source(net: &Network, outputs: &[Wire], doc: &str, name: &str, args: &[(&str,
     };
     let (n, all) = (outputs.len(), outputs.iter().map(|&w| wire(w)).collect::<Vec<_>>().join(", "));
     let mut list: Vec<String> =
-        args.iter().map(|(name, of, _)| format!("{}: {of}", name.split('[').next().unwrap())).collect();
+        args.iter().map(|(name, of, _)| format!("{}: {of}", name.split('[').next().unwrap_or(name))).collect();
     list.dedup();
     list.push("l: usize".into());
     let begin = |args: &str| format!("pub(super) fn {name}<K: Ord + Copy>({args}) -> [K; {n}] {{");
