@@ -1,13 +1,13 @@
 //! Networks over many elements at once: a step of a program takes the least and the greatest of two runs of keys.
 //!
-//! Runs are plain slices, and loops over them are what compilers turn into vector code for every dtype; programs of the
-//! smallest windows exist as code too, so that between two steps nothing goes through memory.
+//! Runs are plain slices, and loops over them are what compilers turn into vector code for every dtype. Medians of the
+//! smallest windows have a way of their own: [`paired`](super::paired).
 
 use super::key::Keyed;
 use super::network::{Kind, Program};
 use super::rank::Layout;
 
-/// The most elements of a run, and of what code computes at once.
+/// The most elements of a run.
 pub(super) const RUN: usize = 128;
 /// The fewest elements of a run: below, steps cost more than what they compute.
 const SHORTEST: usize = 32;
@@ -158,60 +158,5 @@ pub(super) fn merged<T: Keyed>(
         execute(p, room.slots, width, dst.len(), input);
         let found = output(p, p.outputs[0], room.slots, width, input);
         dst.iter_mut().zip(found).for_each(|(d, k)| *d = T::of_key(*k));
-    }
-}
-
-/// Sorts the columns of a strip by code: as [`columns`].
-#[inline(always)]
-pub(super) fn sorts<T: Keyed, const C: usize>(
-    sort: impl Fn(&[&[T::Key; RUN]; C], usize) -> [T::Key; C],
-    offsets: &[usize],
-    src: &[T],
-    sorted: &mut [T::Key],
-    (pitch, wide): (usize, usize),
-) {
-    let mut keys = [[T::Key::default(); RUN]; C];
-    let mut found = [[T::Key::default(); RUN]; C];
-    for at in (0..wide).step_by(RUN) {
-        let n = RUN.min(wide - at);
-        load(offsets, &src[at..], keys.as_flattened_mut(), RUN, n);
-        let rows = keys.each_ref();
-        // All lanes of a run, whatever the last ones hold: a number that is known is what makes vectors of the loop.
-        #[expect(clippy::needless_range_loop, reason = "`l` is a lane of all rows")]
-        for l in 0..RUN {
-            let column = sort(&rows, l);
-            for k in 0..C {
-                found[k][l] = column[k];
-            }
-        }
-        for (k, found) in found.iter().enumerate() {
-            sorted[k * pitch + at..][..n].copy_from_slice(&found[..n]);
-        }
-    }
-}
-
-/// Finds the median of each window of a strip by code: as [`merged`]. `S` is the size of the window; rows of `sorted` are
-/// read in whole runs.
-#[inline(always)]
-pub(super) fn medians<T: Keyed, const S: usize>(
-    median: impl Fn(&[&[T::Key; RUN]; S], usize) -> T::Key,
-    layout: &Layout,
-    sorted: &[T::Key],
-    pitch: usize,
-    dst: &mut [T],
-) {
-    let (ranks, none, mut found) = (layout.columns.len(), [T::Key::default(); RUN], [T::Key::default(); RUN]);
-    for (s, dst) in dst.chunks_mut(RUN).enumerate() {
-        let mut rows = [&none; S];
-        for (i, row) in rows.iter_mut().enumerate() {
-            let from = i % ranks * pitch + i / ranks * layout.inner + s * RUN;
-            if let Some(run) = sorted[from..from + RUN].first_chunk() {
-                *row = run;
-            }
-        }
-        for (l, found) in found.iter_mut().enumerate() {
-            *found = median(&rows, l);
-        }
-        dst.iter_mut().zip(&found).for_each(|(d, k)| *d = T::of_key(*k));
     }
 }

@@ -5,21 +5,21 @@
 //! never merged (of them only one element is asked), and what nothing asks for is left out of the program.
 
 /// A value: the number of an input, or beyond those of the step that made it.
-type Wire = u32;
+pub(super) type Wire = u32;
 
 /// One minimum or maximum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Gate {
-    max: bool,
-    a: Wire,
-    b: Wire,
+pub(super) struct Gate {
+    pub(super) max: bool,
+    pub(super) a: Wire,
+    pub(super) b: Wire,
 }
 
 /// Gates in the order they are computed in.
 #[derive(Debug, Default)]
 pub(crate) struct Network {
-    inputs: u32,
-    gates: Vec<Gate>,
+    pub(super) inputs: u32,
+    pub(super) gates: Vec<Gate>,
 }
 
 /// Which of the minimum and the maximum of two values are asked for.
@@ -58,7 +58,7 @@ pub(crate) struct Program {
 }
 
 impl Network {
-    fn new(inputs: usize) -> Network {
+    pub(super) fn new(inputs: usize) -> Network {
         Network { inputs: inputs as u32, gates: Vec::new() }
     }
 
@@ -72,7 +72,7 @@ impl Network {
     }
 
     /// Two sorted lists become one.
-    fn merge(&mut self, a: &[Wire], b: &[Wire]) -> Vec<Wire> {
+    pub(super) fn merge(&mut self, a: &[Wire], b: &[Wire]) -> Vec<Wire> {
         match (a, b) {
             ([], v) | (v, []) => v.to_vec(),
             ([a], [b]) => self.pair(*a, *b).to_vec(),
@@ -93,7 +93,7 @@ impl Network {
         }
     }
 
-    fn sort(&mut self, v: &[Wire]) -> Vec<Wire> {
+    pub(super) fn sort(&mut self, v: &[Wire]) -> Vec<Wire> {
         if v.len() < 2 {
             return v.to_vec();
         }
@@ -129,7 +129,7 @@ impl Network {
     }
 
     /// The least, over all ways to take `rank + 1` elements from the fronts of two sorted lists, of the greater end.
-    fn select_of_two(&mut self, a: &[Wire], b: &[Wire], rank: usize) -> Wire {
+    pub(super) fn select_of_two(&mut self, a: &[Wire], b: &[Wire], rank: usize) -> Wire {
         let mut least = None;
         for from_a in 0..=a.len().min(rank + 1) {
             let from_b = rank + 1 - from_a;
@@ -145,7 +145,7 @@ impl Network {
     }
 
     /// Which gates the outputs depend on.
-    fn asked(&self, outputs: &[Wire]) -> Vec<bool> {
+    pub(super) fn asked(&self, outputs: &[Wire]) -> Vec<bool> {
         let mut asked = vec![false; self.gates.len()];
         let mark = |asked: &mut Vec<bool>, w: Wire| {
             if w >= self.inputs {
@@ -289,51 +289,5 @@ mod tests {
         assert!(gates(&selecting(3, 9, 13)) <= 80, "{}", gates(&selecting(3, 9, 13)));
         assert!(gates(&selecting(3, 9, 0)) <= 2);
         assert!(sorting(9).steps.len() <= 27);
-    }
-
-    /// A network as a function of Rust, of lane `l` of runs of values.
-    fn source(net: &Network, outputs: &[Wire], doc: &str, name: &str) -> String {
-        let asked = net.asked(outputs);
-        let wire = |w: Wire| if w < net.inputs { format!("v[{w}][l]") } else { format!("w{}", w - net.inputs) };
-        let n = net.inputs;
-        let (result, found) = match outputs {
-            [one] => ("K".to_owned(), wire(*one)),
-            all => (format!("[K; {n}]"), format!("[{}]", all.iter().map(|&w| wire(w)).collect::<Vec<_>>().join(", "))),
-        };
-        let mut text = format!("/// {doc}\n#[inline(always)]\n");
-        text += &format!("pub(super) fn {name}<K: Ord + Copy>(v: &[&[K; RUN]; {n}], l: usize) -> {result} {{\n");
-        for (i, g) in net.gates.iter().enumerate().filter(|(i, _)| asked[*i]) {
-            let call = if g.max { "max" } else { "min" };
-            text += &format!("    let w{i} = {}.{call}({});\n", wire(g.a), wire(g.b));
-        }
-        text + &format!("    {found}\n}}\n")
-    }
-
-    /// `UPDATE=1 cargo test -p ops --lib small_networks` writes the file anew.
-    #[test]
-    fn small_networks_are_those_of_this_module() {
-        let mut text = String::from(
-            "//! Networks of the windows that are used most, as code: their values stay in registers.\n\
-             //!\n\
-             //! Written by a test of `network`.\n\n\
-             #![expect(clippy::let_and_return, reason = \"every line is one step of the network\")]\n\n\
-             use super::lanes::RUN;\n",
-        );
-        for n in [3, 5, 9] {
-            let mut net = Network::new(n);
-            let sorted = net.sort(&inputs(n));
-            text += &format!("\n{}", source(&net, &sorted, &format!("Sorts {n} values."), &format!("sort_{n}")));
-        }
-        for (lists, n) in [(3, 3), (5, 5), (3, 9)] {
-            let mut net = Network::new(lists * n);
-            let found = net.select(inputs(lists * n).chunks(n).map(<[Wire]>::to_vec).collect(), lists * n / 2);
-            let doc = format!("The median of {lists} sorted lists of {n} values.");
-            text += &format!("\n{}", source(&net, &[found], &doc, &format!("median_of_{lists}_by_{n}")));
-        }
-        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/src/filter/small_networks.rs");
-        if std::env::var_os("UPDATE").is_some() {
-            std::fs::write(file, &text).unwrap();
-        }
-        assert!(std::fs::read_to_string(file).unwrap_or_default() == text, "{file} is not what `network` makes");
     }
 }

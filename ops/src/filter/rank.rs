@@ -2,14 +2,15 @@
 //!
 //! The rank is exact whatever finds it, so the way is chosen by window and dtype. Small windows: sorting networks over
 //! many elements at once. In a box the elements of a column (all of the window at one x) are sorted once for all windows
-//! that share it, and the sorted columns of a window are merged only as far as the rank asks. Larger boxes of 8-bit
-//! elements: histograms of columns that move along with the window. The rest: selection, window by window.
+//! that share it, and the sorted columns of a window are merged only as far as the rank asks; the smallest medians are
+//! code, not programs, and share more ([`paired`]). Larger boxes of 8-bit elements: histograms of columns that move along
+//! with the window. The rest: selection, window by window.
 
 use super::histogram;
 use super::key::Keyed;
-use super::lanes::{RUN, Room, columns, direct, medians, merged, run, sorts};
+use super::lanes::{RUN, Room, columns, direct, merged, run};
 use super::network::{Program, selecting, sorting};
-use super::small_networks as code;
+use super::paired::{self, Small};
 use super::window::Window;
 use ops_core::{Block, DType, Pool, Region, simd::vectorize, with_dtype};
 
@@ -26,41 +27,26 @@ enum Way {
     Direct(Program),
     /// A program that sorts a column, and one over the sorted columns of a window.
     Columns(Program, Program),
-    /// The same as code: medians of 3 x 3, 5 x 5 and 3 x 3 x 3.
-    Small(Small),
+    /// Code that shares work between rows of output too: medians of 3 x 3, 5 x 5, 9 x 3 and 3 x 3 x 3. With the axis of y.
+    Small(Small, usize),
     /// Histograms.
     Counts,
     /// Selection.
     Gather,
 }
 
-/// A window whose network is code: columns of so many elements.
-#[derive(Clone, Copy)]
-enum Small {
-    Three,
-    Five,
-    Nine,
-}
-
-fn small(width: usize, column: usize, rank: usize) -> Option<Small> {
-    match (width, column, rank) {
-        (3, 3, 4) => Some(Small::Three),
-        (5, 5, 12) => Some(Small::Five),
-        (3, 9, 13) => Some(Small::Nine),
-        _ => None,
-    }
-}
-
 fn way(window: &Window, last: usize, rank: usize, dtype: DType) -> Way {
     let (n, width) = (window.count(), window.extents[last]);
     let column = window.extents[..last].iter().fold(1usize, |v, &n| v.saturating_mul(n));
     let plain = window.members.is_none() && column > 1 && width > 1;
+    let y = window.extents[..last].iter().rposition(|&n| n > 1);
+    let small = Small::of(&window.extents).zip(y);
     if plain && dtype.size() == 1 && n > NETWORK_OF_BYTES && n <= histogram::LARGEST {
         Way::Counts
     } else if n > NETWORK {
         Way::Gather
-    } else if let Some(small) = small(width, column, rank).filter(|_| plain) {
-        Way::Small(small)
+    } else if let Some((small, axis)) = small.filter(|_| plain && rank == n / 2) {
+        Way::Small(small, axis)
     } else if plain {
         Way::Columns(sorting(column), selecting(width, column, rank))
     } else {
@@ -147,7 +133,7 @@ pub(crate) fn scratch_bytes(window: &Window, last: usize, rank: usize, dtype: DT
     match way(window, last, rank, dtype) {
         Way::Direct(p) => room(&[&p], n),
         Way::Columns(sort, select) => room(&[&sort, &select], layout.columns.len()) + sorted,
-        Way::Small(_) => sorted,
+        Way::Small(small, _) => small.scratch_bytes(&layout, size),
         Way::Counts => histogram::scratch_bytes(&layout),
         Way::Gather => bytes(n),
     }
@@ -198,39 +184,7 @@ fn ranked<T: Keyed>(window: &Window, last: usize, rank: usize, src: &Block, out:
                 },
             );
         }
-        Way::Small(Small::Three) => strips(
-            &layout,
-            src,
-            dst,
-            pool,
-            #[inline(always)]
-            |src, sorted, size, dst| {
-                sorts(code::sort_3, &layout.columns, src, sorted, size);
-                medians(code::median_of_3_by_3, &layout, sorted, size.0, dst);
-            },
-        ),
-        Way::Small(Small::Five) => strips(
-            &layout,
-            src,
-            dst,
-            pool,
-            #[inline(always)]
-            |src, sorted, size, dst| {
-                sorts(code::sort_5, &layout.columns, src, sorted, size);
-                medians(code::median_of_5_by_5, &layout, sorted, size.0, dst);
-            },
-        ),
-        Way::Small(Small::Nine) => strips(
-            &layout,
-            src,
-            dst,
-            pool,
-            #[inline(always)]
-            |src, sorted, size, dst| {
-                sorts(code::sort_9, &layout.columns, src, sorted, size);
-                medians(code::median_of_3_by_9, &layout, sorted, size.0, dst);
-            },
-        ),
+        Way::Small(small, axis) => paired::filter(small, &layout, axis, src, dst, pool),
     }
 }
 
