@@ -66,6 +66,8 @@ fn cases() -> Vec<Case> {
         case(json!({"size": 3}), "yx", DType::Float64, Content::Special),
         case(json!({"size": 3}), "zyx", DType::Float32, Content::Special),
         case(json!({"size": 3}), "zyx", DType::UInt8, Content::Noise),
+        case(json!({"size": 5}), "yx", DType::Int16, Content::Noise),
+        case(json!({"size": [9, 3]}), "yxc", DType::Float32, Content::Special),
         case(json!({"size": [2, 5]}), "yxc", DType::UInt8, Content::Noise),
         case(json!({"size": [4, 3]}), "yx", DType::UInt16, Content::Noise),
         case(json!({"size": [1, 4]}), "cyx", DType::Int16, Content::Noise),
