@@ -7,7 +7,8 @@ use ops_core::exact::{ExactSum, mean, variance};
 use ops_core::simd::vectorize;
 use ops_core::{DType, Element};
 
-/// Elements that are looked at for everything in turn: they stay in the L1 cache, and 2^15 of 16 bits add up in 32.
+/// Elements that are looked at for everything in turn: they stay in the L1 cache, and 2^15 of 16 bits add up in 32. Four
+/// runs of 16 bits are looked at together.
 const RUN: usize = 4096;
 
 /// What some elements amount to.
@@ -53,21 +54,19 @@ impl Sums {
 
     /// Accounts for some elements.
     pub(crate) fn add<T: Element>(&mut self, data: &[T]) {
+        if size_of::<T>() == 2 && !T::DTYPE.is_float() {
+            return self.halves(data);
+        }
         let (mut sum, mut squares) = (0i128, 0u128);
         for run in data.chunks(RUN) {
-            let (lo, hi) = extrema(run);
-            let (lo, hi) = (lo.to_f64(), hi.to_f64());
-            if lo <= hi {
-                self.lo = self.lo.min(lo) + 0.0;
-                self.hi = self.hi.max(hi) + 0.0;
-            }
+            self.widen(extrema(run));
             if T::DTYPE.is_float() {
                 self.floats(run);
                 continue;
             }
             self.count += run.len() as u64;
             match size_of::<T>() {
-                1 | 2 => {
+                1 => {
                     let (s, q) = narrow(run);
                     sum += i128::from(s);
                     squares += u128::from(q);
@@ -85,6 +84,42 @@ impl Sums {
                 }
             }
         }
+        self.sum.add_i128(sum);
+        self.squares.add_u128(squares);
+    }
+
+    /// Accounts for the extremes of a run.
+    fn widen<T: Element>(&mut self, (lo, hi): (T, T)) {
+        let (lo, hi) = (lo.to_f64(), hi.to_f64());
+        if lo <= hi {
+            self.lo = self.lo.min(lo) + 0.0;
+            self.hi = self.hi.max(hi) + 0.0;
+        }
+    }
+
+    /// Accounts for integers of 16 bits: for everything in one loop, and for four parts of the data side by side.
+    ///
+    /// A block as large as a chunk has left the caches that are near when it is looked at. Memory gives four streams faster
+    /// than one, and there is enough to compute of each element that a loop of its own for the extremes only waits.
+    fn halves<T: Element>(&mut self, data: &[T]) {
+        let quarter = data.len() / 4;
+        let (front, back) = data.split_at(2 * quarter);
+        let ((a, b), (c, back)) = (front.split_at(quarter), back.split_at(quarter));
+        let (d, rest) = back.split_at(quarter);
+        let (mut sum, mut squares) = (0i128, 0u128);
+        let runs = a.chunks(RUN).zip(b.chunks(RUN)).zip(c.chunks(RUN).zip(d.chunks(RUN)));
+        for ((a, b), (c, d)) in runs {
+            let (ends, s, q) = four(a, b, c, d);
+            self.widen(ends);
+            sum += i128::from(s);
+            squares += u128::from(q);
+        }
+        for v in rest {
+            self.widen((*v, *v));
+            sum += integer(*v);
+            squares += integer(*v).unsigned_abs().pow(2);
+        }
+        self.count += data.len() as u64;
         self.sum.add_i128(sum);
         self.squares.add_u128(squares);
     }
@@ -130,21 +165,47 @@ impl Sums {
     }
 }
 
-/// Sum and sum of squares of a run of integers of up to 16 bits.
+/// Sum and sum of squares of a run of integers of 8 bits.
 fn narrow<T: Element>(run: &[T]) -> (i64, u64) {
     vectorize(
         #[inline(always)]
+        || whole(run.iter().copied().fold((0, 0, 0), with_square)),
+    )
+}
+
+/// Extremes, sum and sum of squares of four runs of integers of 16 bits, as long as each other and not empty.
+fn four<T: Element>(a: &[T], b: &[T], c: &[T], d: &[T]) -> ((T, T), i64, u64) {
+    let less = |v: T, w: T| if v < w { v } else { w };
+    let more = |v: T, w: T| if v > w { v } else { w };
+    vectorize(
+        #[inline(always)]
         || {
-            // The halves of so few squares, and so few elements, add up in 32 bits: twice the lanes of 64.
-            let (sum, low, high) = run.iter().fold((0i32, 0u32, 0u32), |(sum, low, high), v| {
-                let v = widened(*v) as i32;
-                // A square is less than 2^32, unsigned.
-                let square = v.wrapping_mul(v) as u32;
-                (sum + v, low + (square & 0xFFFF), high + (square >> 16))
+            let all = a.iter().zip(b).zip(c.iter().zip(d));
+            let (lo, hi, sums) = all.fold((a[0], a[0], (0, 0, 0)), |(lo, hi, sums), ((&a, &b), (&c, &d))| {
+                let (lo, hi) = (less(less(lo, a), less(b, less(c, d))), more(more(hi, a), more(b, more(c, d))));
+                (lo, hi, [a, b, c, d].into_iter().fold(sums, with_square))
             });
-            (i64::from(sum), u64::from(low) + (u64::from(high) << 16))
+            let (sum, squares) = whole(sums);
+            ((lo, hi), sum, squares)
         },
     )
+}
+
+/// A sum, and the sums of the low and the high halves of squares, of up to 2^15 elements of 16 bits. They add up in 32 bits:
+/// twice the lanes of 64.
+type Halves = (i32, u32, u32);
+
+#[inline(always)]
+fn with_square<T: Element>((sum, low, high): Halves, v: T) -> Halves {
+    let v = widened(v) as i32;
+    // A square is less than 2^32, unsigned.
+    let square = v.wrapping_mul(v) as u32;
+    (sum + v, low + (square & 0xFFFF), high + (square >> 16))
+}
+
+#[inline(always)]
+fn whole((sum, low, high): Halves) -> (i64, u64) {
+    (i64::from(sum), u64::from(low) + (u64::from(high) << 16))
 }
 
 /// Sum of a run of integers of 32 bits, and the sums of the low and the high halves of their squares.
@@ -160,4 +221,33 @@ fn middle<T: Element>(run: &[T]) -> (i64, u64, u64) {
             })
         },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Against sums of one element after the other.
+    fn check<T: Element>(data: &[T]) {
+        let mut sums = Sums::default();
+        sums.add(data);
+        let wide: Vec<i128> = data.iter().map(|v| integer(*v)).collect();
+        let (sum, squares) = (wide.iter().sum::<i128>(), wide.iter().map(|v| v * v).sum::<i128>());
+        let ends =
+            (wide.iter().min().map_or(f64::NAN, |v| *v as f64), wide.iter().max().map_or(f64::NAN, |v| *v as f64));
+        let n = data.len();
+        assert_eq!((sums.count, sums.sum(), sums.squares.round()), (n as u64, sum as f64, squares as f64), "{n}");
+        assert_eq!(format!("{:?}", sums.extremes()), format!("{ends:?}"), "{n}");
+    }
+
+    #[test]
+    fn runs_of_any_length_and_the_largest_values_add_up() {
+        for n in [0, 1, 3, 4, 4 * RUN - 1, 4 * RUN, 4 * RUN + 1, 9 * RUN + 7] {
+            check(&vec![u16::MAX; n]);
+            check(&vec![i16::MIN; n]);
+            check(&(0..n).map(|i| (i * 40_503) as u16).collect::<Vec<_>>());
+            check(&(0..n).map(|i| (i * 40_503) as i16).collect::<Vec<_>>());
+            check(&(0..n).map(|i| (i * 157) as u8).collect::<Vec<_>>());
+        }
+    }
 }

@@ -33,6 +33,17 @@ fn schemas_are_up_to_date() {
 }
 
 #[test]
+fn the_structure_that_is_read_is_that_of_the_types() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/spec/structure.json");
+    let wanted = schema::structure_file();
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, &wanted).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).unwrap();
+    assert!(found == wanted, "structure.json is stale: run this test with UPDATE=1");
+}
+
+#[test]
 fn the_published_schema_checks_what_an_editor_shows() {
     let validator = jsonschema::validator_for(&published()).unwrap();
     let workflow = |step: Json| json!({"version": 1, "inputs": {"image": {"path": "a.tif"}}, "steps": {"x": step}, "outputs": {"X": {"from": "x"}}});

@@ -85,7 +85,7 @@ pub(crate) struct Loader<'a> {
     command_line: Option<u32>,
     report: Report,
     fs: &'a dyn TextSource,
-    schemas: BTreeMap<&'static str, Result<check::Compiled, String>>,
+    schemas: BTreeMap<&'static str, check::Schema>,
     /// The entry of `tests:` whose params hold, until the outermost file was read.
     test: Option<usize>,
 }

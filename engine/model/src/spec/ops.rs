@@ -1,7 +1,7 @@
 //! Steps that apply an op: the op's name, its inputs, its parameters.
 
 use super::Loader;
-use super::check::{Compiled, PARAMETERS, Subject, check};
+use super::check::{PARAMETERS, Schema, Subject, check};
 use super::names::{list, nearest};
 use super::schema;
 use super::tree::{Kind, Node};
@@ -161,21 +161,11 @@ impl Loader<'_> {
         let json = node.to_spanned();
         let at = written.map_or(op.span, |e| e.key_span);
         let absent = written.is_none().then_some("with");
-        let compiled = self.schemas.entry(entry.name).or_insert_with(|| Compiled::new(schema::of_op(entry)));
-        let broken = match compiled {
-            Ok(schema) => {
-                let name = format!("op `{}`", entry.name);
-                let subject = Subject {
-                    node: &node,
-                    json: &json,
-                    name: &name,
-                    at,
-                    sources: &self.sources,
-                    absent,
-                    codes: PARAMETERS,
-                };
-                check(schema, &subject, &mut self.report)
-            }
+        let schema = self.schemas.entry(entry.name).or_insert_with(|| Schema::new(schema::of_op(entry)));
+        let (name, sources) = (format!("op `{}`", entry.name), &self.sources);
+        let subject = Subject { node: &node, json: &json, name: &name, at, sources, absent, codes: PARAMETERS };
+        let broken = match check(schema, &subject, &mut self.report) {
+            Ok(broken) => broken,
             Err(e) => {
                 let message = format!("internal error, please report it: schema of op `{}`: {e}", entry.name);
                 self.report.push(Diagnostic::new("E0509", step_key, message));

@@ -16,6 +16,38 @@ pub fn structural() -> Json {
     without_null(schema.to_value())
 }
 
+/// The structural schema without its words, read from a file: making the schema from the types takes ten times as long, and is
+/// needed only for what is wrong with a workflow.
+pub fn brief_structural() -> Json {
+    // Anything but a schema decides nothing.
+    serde_json::from_str(include_str!("structure.json")).unwrap_or_default()
+}
+
+/// The text of the file that [`brief_structural`] reads, as the types say it.
+pub fn structure_file() -> String {
+    let mut schema = structural();
+    without_words(&mut schema);
+    format!("{schema:#}\n")
+}
+
+/// Removes what decides nothing.
+fn without_words(schema: &mut Json) {
+    let Some(o) = schema.as_object_mut() else { return };
+    o.retain(|keyword, _| !["$schema", "title", "description", "default", "format"].contains(&keyword.as_str()));
+    for (keyword, rule) in o {
+        match (keyword.as_str(), rule) {
+            ("properties" | "patternProperties" | "$defs", Json::Object(named)) => {
+                named.values_mut().for_each(without_words);
+            }
+            ("anyOf" | "oneOf" | "allOf" | "prefixItems", Json::Array(branches)) => {
+                branches.iter_mut().for_each(without_words);
+            }
+            ("additionalProperties" | "items", rule) => without_words(rule),
+            _ => {}
+        }
+    }
+}
+
 /// The schema of one op's `with:`.
 pub fn of_op(entry: &OpEntry) -> Json {
     without_null((entry.schema)().to_value())

@@ -1,6 +1,6 @@
 //! One workflow file as a checked tree: includes joined, parameters substituted, structure checked.
 
-use super::check::{Broken, Compiled, STRUCTURE, Subject, check};
+use super::check::{Broken, STRUCTURE, Schema, Subject, check};
 use super::names::place;
 use super::params::{Given, Params, Raw};
 use super::tree::{Entry, Kind, Node};
@@ -99,26 +99,15 @@ impl Loader<'_> {
     }
 
     fn structure(&mut self, root: &Node, json: &SpannedJson) -> Broken {
-        static SCHEMA: OnceLock<Result<Compiled, String>> = OnceLock::new();
+        static SCHEMA: OnceLock<Schema> = OnceLock::new();
         let at = Span { end: root.span.start, ..root.span };
-        match SCHEMA.get_or_init(|| Compiled::new(schema::structural())) {
-            Ok(schema) => {
-                let subject = Subject {
-                    node: root,
-                    json,
-                    name: "the workflow",
-                    at,
-                    sources: &self.sources,
-                    absent: None,
-                    codes: STRUCTURE,
-                };
-                check(schema, &subject, &mut self.report)
-            }
-            Err(e) => {
-                self.report.push(Diagnostic::new("E0206", at, format!("internal error, please report it: {e}")));
-                Broken::default()
-            }
-        }
+        let schema = SCHEMA.get_or_init(|| Schema::with_brief(schema::brief_structural(), schema::structural));
+        let (name, sources) = ("the workflow", &self.sources);
+        let subject = Subject { node: root, json, name, at, sources, absent: None, codes: STRUCTURE };
+        check(schema, &subject, &mut self.report).unwrap_or_else(|e| {
+            self.report.push(Diagnostic::new("E0206", at, format!("internal error, please report it: {e}")));
+            Broken::default()
+        })
     }
 
     fn substitute(&mut self, root: &Node, params: &mut Params) -> Node {

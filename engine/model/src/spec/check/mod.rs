@@ -1,9 +1,11 @@
 //! JSON Schema violations as diagnostics: every one of them, at its own position, with what to write instead.
 
+mod fits;
 mod forms;
 mod pointers;
 mod words;
 
+pub use fits::fits;
 pub use pointers::node_at;
 
 use super::names::{list, nearest, place};
@@ -15,23 +17,51 @@ use jsonschema::{ValidationError, Validator};
 use pointers::{lookup, parent, unescape};
 use serde_json::Value as Json;
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 use words::{bound, documentation, exclusive, kinds};
 
-/// A schema that is ready to be checked against.
+/// A schema to be checked against. It is compiled when something first does not fit it, as only then it is known what to say.
 #[derive(Debug)]
-pub struct Compiled {
+pub struct Schema {
+    /// What is asked first: the same, perhaps without its words.
+    brief: Json,
+    /// Makes the schema, where the brief one is not all of it.
+    whole: Option<fn() -> Json>,
+    compiled: OnceLock<Result<Compiled, String>>,
+}
+
+#[derive(Debug)]
+struct Compiled {
     validator: Validator,
     json: Json,
 }
 
-impl Compiled {
-    /// Compiles a schema.
+impl Schema {
+    /// A schema that is at hand.
+    pub fn new(json: Json) -> Schema {
+        Schema { brief: json, whole: None, compiled: OnceLock::new() }
+    }
+
+    /// A schema that takes long to make, and what decides in short whether a value fits it.
+    pub fn with_brief(brief: Json, whole: fn() -> Json) -> Schema {
+        Schema { brief, whole: Some(whole), compiled: OnceLock::new() }
+    }
+
+    /// Compiles it, if that has not been done.
     ///
     /// # Errors
     /// When it is not a valid JSON Schema.
-    pub fn new(json: Json) -> Result<Compiled, String> {
-        let validator = jsonschema::validator_for(&json).map_err(|e| e.to_string())?;
-        Ok(Compiled { validator, json })
+    pub fn compile(&self) -> Result<(), String> {
+        self.compiled().map(|_| ())
+    }
+
+    fn compiled(&self) -> Result<&Compiled, String> {
+        let compile = || {
+            let json = self.whole.map_or_else(|| self.brief.clone(), |whole| whole());
+            let validator = jsonschema::validator_for(&json).map_err(|e| e.to_string())?;
+            Ok(Compiled { validator, json })
+        };
+        self.compiled.get_or_init(compile).as_ref().map_err(Clone::clone)
     }
 }
 
@@ -106,18 +136,25 @@ impl Broken {
 }
 
 /// Checks a tree against a schema, reporting every violation; values refused before are passed over.
-pub fn check(schema: &Compiled, subject: &Subject<'_>, report: &mut Report) -> Broken {
+///
+/// # Errors
+/// When it is not a valid JSON Schema.
+pub fn check(schema: &Schema, subject: &Subject<'_>, report: &mut Report) -> Result<Broken, String> {
     let mut refused = BTreeSet::new();
     subject.node.each_refused("", &mut |p| {
         refused.insert(p.to_owned());
     });
+    if fits(&schema.brief, &subject.json.value) == Some(true) {
+        return Ok(Broken { values: refused, ..Broken::default() });
+    }
+    let schema = schema.compiled()?;
     let mut c = Checker { schema: &schema.json, subject, refused: &refused, broken: Broken::default(), report };
     for e in schema.validator.iter_errors(&subject.json.value) {
         c.violation(&e);
     }
     let mut broken = c.broken;
     broken.values.extend(refused);
-    broken
+    Ok(broken)
 }
 
 struct Checker<'a> {
