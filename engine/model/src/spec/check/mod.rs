@@ -1,10 +1,12 @@
 //! JSON Schema violations as diagnostics: every one of them, at its own position, with what to write instead.
 
+mod compiled;
 mod fits;
 mod forms;
 mod pointers;
 mod words;
 
+pub use compiled::Schema;
 pub use fits::fits;
 pub use pointers::node_at;
 
@@ -12,58 +14,12 @@ use super::names::{list, nearest, place};
 use super::tree::{Node, describe};
 use super::workflow::SpannedJson;
 use crate::diag::{Diagnostic, Report, Sources, Span};
+use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind as Violation;
-use jsonschema::{ValidationError, Validator};
 use pointers::{lookup, parent, unescape};
 use serde_json::Value as Json;
 use std::collections::BTreeSet;
-use std::sync::OnceLock;
 use words::{bound, documentation, exclusive, kinds};
-
-/// A schema to be checked against. It is compiled when something first does not fit it, as only then it is known what to say.
-#[derive(Debug)]
-pub struct Schema {
-    /// What is asked first: the same, perhaps without its words.
-    brief: Json,
-    /// Makes the schema, where the brief one is not all of it.
-    whole: Option<fn() -> Json>,
-    compiled: OnceLock<Result<Compiled, String>>,
-}
-
-#[derive(Debug)]
-struct Compiled {
-    validator: Validator,
-    json: Json,
-}
-
-impl Schema {
-    /// A schema that is at hand.
-    pub fn new(json: Json) -> Schema {
-        Schema { brief: json, whole: None, compiled: OnceLock::new() }
-    }
-
-    /// A schema that takes long to make, and what decides in short whether a value fits it.
-    pub fn with_brief(brief: Json, whole: fn() -> Json) -> Schema {
-        Schema { brief, whole: Some(whole), compiled: OnceLock::new() }
-    }
-
-    /// Compiles it, if that has not been done.
-    ///
-    /// # Errors
-    /// When it is not a valid JSON Schema.
-    pub fn compile(&self) -> Result<(), String> {
-        self.compiled().map(|_| ())
-    }
-
-    fn compiled(&self) -> Result<&Compiled, String> {
-        let compile = || {
-            let json = self.whole.map_or_else(|| self.brief.clone(), |whole| whole());
-            let validator = jsonschema::validator_for(&json).map_err(|e| e.to_string())?;
-            Ok(Compiled { validator, json })
-        };
-        self.compiled.get_or_init(compile).as_ref().map_err(Clone::clone)
-    }
-}
 
 /// The codes that violations get.
 #[derive(Debug, Clone, Copy)]
