@@ -96,7 +96,7 @@ def jobs(at):
             "engine": engine(at, "statistics", "image.zarr", {"s": "{op: statistics, input: a}"},
                              {"Table": "{from: s, format: csv}"}, ["Table.csv"]),
             "bare decode loop": bare(at, "decode", "image.zarr"),
-            "tensorstore, numpy": peer(at, "w4_reduce", "image.zarr", "--peer", "tensorstore", result=[]),
+            "tensorstore and numpy": peer(at, "w4_reduce", "image.zarr", "--peer", "tensorstore", result=[]),
             "dask": peer(at, "w4_reduce", "image.zarr", "--peer", "dask", rounds=at.slow_rounds, result=[]),
         }, [Target("bare decode loop", 0.9, wall, "speed of the decode loop")], same="table"),
         "gaussian": Job("volume.zarr smoothed, sigma 1, halo 4", "volume.zarr", {
@@ -112,24 +112,24 @@ def jobs(at):
             "engine": engine(at, "median", "volume.zarr", {"m": "{op: median, input: a, with: {size: 3}}"},
                              {"M": zarr("m", cube)}, ["M.zarr"]),
             "codec and kernel in memory": bare(at, "map", "volume.zarr", "median", '{"size": 3}'),
-            "scipy, kernel alone, on a part": peer(at, "w2_denoise", "volume.zarr", "--op", "median", "--peer", "scipy",
+            "scipy's kernel on a part": peer(at, "w2_denoise", "volume.zarr", "--op", "median", "--peer", "scipy",
                                                    "--crop", *map(str, crop)),
         }, [
-            Target("scipy, kernel alone, on a part", 40, alone, "times scipy by CPU, kernels alone",
+            Target("scipy's kernel on a part", 40, alone, "times scipy by CPU, kernels alone",
                    "codec and kernel in memory"),
-            Target("scipy, kernel alone, on a part", None, kernel, "times scipy's kernel by CPU, ours with codec"),
+            Target("scipy's kernel on a part", None, kernel, "times scipy's kernel by CPU, ours with codec"),
         ], crop=tuple(crop)),
         "label": Job("half/blobs.zarr, faces", "half/blobs.zarr", {
             "engine": engine(at, "label", "half/blobs.zarr", {"l": "{op: label, input: a}"}, {"L": zarr("l", plane)},
                              ["L.zarr"]),
-            "scipy, whole array": peer(at, "w4_label", "half/blobs.zarr", "--peer", "scipy"),
+            "scipy on the whole array": peer(at, "w4_label", "half/blobs.zarr", "--peer", "scipy"),
             "dask-image": peer(at, "w4_label", "half/blobs.zarr", "--peer", "dask-image", rounds=at.slow_rounds),
         }, [
             Target("dask-image", 50, wall, "times as fast as dask-image"),
-            Target("scipy, whole array", 2, cpu, "times scipy by CPU, both with codec"),
-            Target("scipy, whole array", None, call, "times scipy's call alone by CPU, ours with codec"),
+            Target("scipy on the whole array", 2, cpu, "times scipy by CPU, both with codec"),
+            Target("scipy on the whole array", None, call, "times scipy's call alone by CPU, ours with codec"),
         ], same="labels"),
-        "label, four times": Job("blobs.zarr, faces", "blobs.zarr", {
+        "label x4": Job("blobs.zarr, faces", "blobs.zarr", {
             "engine": engine(at, "label4", "blobs.zarr", {"l": "{op: label, input: a}"}, {"L": zarr("l", plane)},
                              ["L.zarr"]),
         }, [Target("engine", 1, lambda e, _: 300 / e["rss"], "of 300 MiB by its memory")], same="labels"),
