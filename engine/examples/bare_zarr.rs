@@ -5,10 +5,10 @@
 //!     bare_zarr map OP PARAMS STORE OUT THREADS  decode all, run the kernel over it in memory, encode and write
 //!     bare_zarr limits STORE THREADS             memory and codec speeds of this machine
 //!
-//! They know one kind of store: Zarr v3, little endian, zstd, which they search as the engine does. Buffers and compressors are used again, no page is touched
-//! twice. The last line is JSON: seconds on the wall, and of CPU by phase.
+//! They know one kind of store: Zarr v3, little endian, zstd, which they search as the engine does. Buffers and
+//! compressors are used again, no page is touched twice. The last line is JSON: seconds on the wall, and of CPU by phase.
 
-use engine_runtime::store::write::compressor;
+use engine_runtime::store::write::zstd_compressor;
 use ops as _;
 use ops_core::lower::Kind;
 use ops_core::{
@@ -85,12 +85,15 @@ impl Store {
 struct Codec {
     read: Decompressor<'static>,
     write: Compressor<'static>,
+    /// As the level says, to compare with.
+    level: Compressor<'static>,
     encoded: Vec<u8>,
 }
 
 impl Codec {
     fn new(store: &Store) -> Fallible<Codec> {
-        Ok(Codec { read: Decompressor::new()?, write: compressor(store.meta.dtype.size())?, encoded: Vec::new() })
+        let (write, level) = (zstd_compressor(store.meta.dtype.size())?, Compressor::new(store.level)?);
+        Ok(Codec { read: Decompressor::new()?, write, level, encoded: Vec::new() })
     }
 
     fn decode(&mut self, store: &Store, region: &Region, into: &mut [u8]) -> Fallible<()> {
@@ -222,7 +225,7 @@ fn limits(store: &Store, threads: usize) -> Fallible<Json> {
         let mut elements = vec![0; store.bytes()];
         Codec::new(store)?.decode(store, &store.grid.region(i), &mut elements)?;
         let level = Compressor::new(store.level)?.compress(&elements)?;
-        let encoded = compressor(store.meta.dtype.size())?.compress(&elements)?;
+        let encoded = zstd_compressor(store.meta.dtype.size())?.compress(&elements)?;
         sizes[0] += level.len();
         sizes[1] += encoded.len();
         chunks.push((elements, level));
@@ -252,17 +255,12 @@ fn limits(store: &Store, threads: usize) -> Fallible<Json> {
     let decode = |codec: &mut Codec, buffer: &mut [u8]| -> Fallible<()> {
         chunks.iter().try_for_each(|(_, encoded)| Ok(codec.read.decompress_to_buffer(encoded, buffer).map(|_| ())?))
     };
-    let encode = |codec: &mut Codec, _: &mut [u8]| -> Fallible<()> {
-        codec.encoded.resize(zstd::zstd_safe::compress_bound(store.bytes()), 0);
-        let mut one = |elements: &[u8]| codec.write.compress_to_buffer(elements, &mut codec.encoded);
-        chunks.iter().try_for_each(|(elements, _)| Ok(one(elements).map(|_| ())?))
-    };
-    let level = |_: &mut Codec, _: &mut [u8]| -> Fallible<()> {
-        let (mut write, mut encoded) = (Compressor::new(store.level)?, Vec::new());
+    let all = |compressor: &mut Compressor<'static>, encoded: &mut Vec<u8>| -> Fallible<()> {
         encoded.resize(zstd::zstd_safe::compress_bound(store.bytes()), 0);
-        let mut one = |elements: &[u8]| write.compress_to_buffer(elements, &mut encoded);
-        chunks.iter().try_for_each(|(elements, _)| Ok(one(elements).map(|_| ())?))
+        chunks.iter().try_for_each(|(elements, _)| Ok(compressor.compress_to_buffer(elements, encoded).map(|_| ())?))
     };
+    let encode = |codec: &mut Codec, _: &mut [u8]| all(&mut codec.write, &mut codec.encoded);
+    let level = |codec: &mut Codec, _: &mut [u8]| all(&mut codec.level, &mut codec.encoded);
     let ratio = sizes.map(|n| (chunks.len() * store.bytes()) as f64 / n as f64);
     Ok(json!({
         "memcpy": [rate(1, &memcpy)?, rate(threads, &memcpy)?],

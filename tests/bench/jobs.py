@@ -113,7 +113,7 @@ def jobs(at):
                              {"M": zarr("m", cube)}, ["M.zarr"]),
             "codec and kernel in memory": bare(at, "map", "volume.zarr", "median", '{"size": 3}'),
             "scipy's kernel on a part": peer(at, "w2_denoise", "volume.zarr", "--op", "median", "--peer", "scipy",
-                                                   "--crop", *map(str, crop)),
+                                             "--crop", *map(str, crop)),
         }, [
             Target("scipy's kernel on a part", 40, alone, "times scipy by CPU, kernels alone",
                    "codec and kernel in memory"),

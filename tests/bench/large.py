@@ -57,7 +57,8 @@ def limits(at):
         found = json.loads(p.stdout)
         pair = {k: " / ".join(f"{v:.2f}" for v in found[k]) for k in ("memcpy", "decode", "level", "encode")}
         level, ours = (f"{v:.3g}" for v in found["ratio"])
-        print(f"| {store}, zstd 3 | {pair['memcpy']} | {pair['decode']} | {pair['level']} | {level} | {pair['encode']} | {ours} |")
+        cells = [pair["memcpy"], pair["decode"], pair["level"], level, pair["encode"], ours]
+        print(f"| {store}, zstd 3 | {' | '.join(cells)} |")
     print(flush=True)
 
 
@@ -133,7 +134,8 @@ def main():
     made(data, a.small)
     limits(at)
     todo = {k: v for k, v in jobs(at).items() if not a.only or k in a.only.split(",")}
-    print(f"| job | contender | wall s, median (range) of {a.rounds} | CPU s | memory MiB | MB written | wall against the engine |")
+    print(f"| job | contender | wall s, median (range) of {a.rounds} | CPU s | memory MiB | MB written | "
+          "wall against the engine |")
     print("|---|---|---|---|---|---|---|")
     held = []
     for key, job in todo.items():

@@ -80,7 +80,8 @@ def rows(job, records):
         ratios = [wall(e, t) for e, t in zip(records["engine"], taken)]
         yield "| " + " | ".join([
             job, name, spread([t["wall"] for t in taken], ".2f"), f"{statistics.median(t['cpu'] for t in taken):.2f}",
-            f"{max(t['rss'] for t in taken):.0f}", written(taken[0]["written"]), spread(ratios, ".2f") if name != "engine" else "1"]) + " |"
+            f"{max(t['rss'] for t in taken):.0f}", written(taken[0]["written"]),
+            spread(ratios, ".2f") if name != "engine" else "1"]) + " |"
 
 
 def verdicts(job, targets, records):

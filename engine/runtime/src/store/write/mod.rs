@@ -24,7 +24,7 @@ pub use names::{left, location};
 pub use ome::documents;
 pub(super) use replace::sync_parent;
 pub use table::write_table;
-pub use zarr::zstandard::compressor;
+pub use zarr::zstandard::compressor as zstd_compressor;
 
 use crate::store::read::{io, unsupported};
 use crate::store::{ArrayWriter, StoreError};
