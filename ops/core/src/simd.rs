@@ -1,8 +1,10 @@
 //! One kernel, compiled for several instruction sets.
 //!
-//! Kernels are plain loops. [`vectorize`] runs them through a copy compiled for the widest instruction set of this
+//! Kernels are plain loops, but for one ([`pairs`]). [`vectorize`] runs them through a copy compiled for the widest instruction set of this
 //! processor. Multiplies and adds are never contracted and reductions over floats are exact or ordered, so that every
 //! path gives the same bits; the contract battery compares them.
+
+pub mod pairs;
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
