@@ -104,6 +104,23 @@ fn arrays_are_the_same_to_independent_readers() {
     assert_eq!(compared, files.len());
 }
 
+/// Every compressor, at other levels than its own, with each shuffle, and with a checksum.
+const CODECS: [&str; 13] = [
+    "blosc-lz4",
+    "zstd",
+    "gzip",
+    "none",
+    "zlib",
+    "bz2",
+    "pcodec",
+    "{name: blosc-lz4, shuffle: bitshuffle}",
+    "{name: blosc-lz4, shuffle: noshuffle, checksum: crc32c}",
+    "{name: blosc-zstd, level: 1}",
+    "{name: blosc-zstd, level: 9, shuffle: bitshuffle}",
+    "{name: zstd, level: 15, checksum: crc32c}",
+    "{name: gzip, level: 9}",
+];
+
 /// Noise of every dtype, with empty corners, in shards, by every codec, in both versions.
 #[test]
 fn shards_codecs_and_versions_are_the_same_to_independent_readers() {
@@ -119,11 +136,15 @@ fn shards_codecs_and_versions_are_the_same_to_independent_readers() {
     for dtype in DType::ALL {
         writeln!(text, "  as-{dtype}: {{op: cast, input: scaled, with: {{dtype: {dtype}}}}}").unwrap();
         writeln!(outputs, "  {dtype}-plain: {{from: as-{dtype}, format: tiff}}").unwrap();
-        for codec in ["blosc-lz4", "zstd", "gzip", "none"] {
+        for (i, codec) in CODECS.into_iter().enumerate() {
             let sharded = "chunks: [16, 40], shards: [96, 120]";
             for (kind, more) in [("shards", sharded), ("old", "chunks: [64, 50], version: 2")] {
+                let narrow = matches!(dtype, DType::Bool | DType::UInt8 | DType::Int8);
+                if (codec == "pcodec" && narrow) || (codec.contains("crc32c") && kind == "old") {
+                    continue;
+                }
                 let output = format!("{{from: as-{dtype}, format: zarr, codec: {codec}, {more}}}");
-                writeln!(outputs, "  {dtype}-{codec}-{kind}: {output}").unwrap();
+                writeln!(outputs, "  {dtype}-{i}-{kind}: {output}").unwrap();
                 count += 1;
             }
         }

@@ -52,6 +52,10 @@ fn shards_and_pyramids_are_written_within_the_projection() {
         "format: zarr, chunks: [256, 256], shards: [1024, 1024], codec: zstd",
         "format: zarr, chunks: [1000, 1000], codec: none",
         "format: zarr, chunks: [512, 512], codec: gzip",
+        "format: zarr, chunks: [1000, 1000], codec: {name: zstd, level: 19, checksum: crc32c}",
+        "format: zarr, chunks: [1000, 1000], codec: {name: blosc-zstd, level: 7}",
+        "format: zarr, chunks: [1000, 1000], codec: bz2",
+        "format: zarr, chunks: [1000, 1000], codec: pcodec",
         "format: ome-zarr, chunks: [256, 256], shards: [512, 1024], pyramid: {levels: 5}",
     ] {
         let input = "{generate: {shape: [5000, 5000], dtype: uint16, pattern: noise}}";

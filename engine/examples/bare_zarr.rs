@@ -92,7 +92,7 @@ struct Codec {
 
 impl Codec {
     fn new(store: &Store) -> Fallible<Codec> {
-        let (write, level) = (zstd_compressor(store.meta.dtype.size())?, Compressor::new(store.level)?);
+        let (write, level) = (zstd_compressor(store.meta.dtype.size(), None)?, Compressor::new(store.level)?);
         Ok(Codec { read: Decompressor::new()?, write, level, encoded: Vec::new() })
     }
 
@@ -225,7 +225,7 @@ fn limits(store: &Store, threads: usize) -> Fallible<Json> {
         let mut elements = vec![0; store.bytes()];
         Codec::new(store)?.decode(store, &store.grid.region(i), &mut elements)?;
         let level = Compressor::new(store.level)?.compress(&elements)?;
-        let encoded = zstd_compressor(store.meta.dtype.size())?.compress(&elements)?;
+        let encoded = zstd_compressor(store.meta.dtype.size(), None)?.compress(&elements)?;
         sizes[0] += level.len();
         sizes[1] += encoded.len();
         chunks.push((elements, level));

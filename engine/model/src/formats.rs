@@ -1,6 +1,7 @@
 //! What each file format can hold, and what writing it takes: pure facts that the planner and the writers share.
 
-use crate::spec::workflow::{Format, ZarrCodec};
+use crate::spec::codec::{Compressor, ZarrCodec};
+use crate::spec::workflow::Format;
 use ops_core::{ArrayMeta, Axis, DType, Pool};
 
 /// Why a format can't hold an array, and what to do instead.
@@ -220,9 +221,6 @@ pub fn write_bytes(format: Format, meta: &ArrayMeta, block_extent: &[u64]) -> u6
     }
 }
 
-/// What a compressor of Zarr chunks takes besides what it reads and makes.
-const COMPRESSOR: u64 = 4 << 20;
-
 /// Bytes of the buffer that a chunk of so many is compressed into: at most a 256th more than it has, and 64 bytes.
 fn compressed(chunk_bytes: u64) -> u64 {
     Pool::rounded(chunk_bytes.saturating_add(chunk_bytes / 256).saturating_add(64))
@@ -231,7 +229,7 @@ fn compressed(chunk_bytes: u64) -> u64 {
 /// Of [`writing_bytes`] what lies in buffers of the pool.
 pub fn writing_pooled(meta: &ArrayMeta, chunk: &[u64], codec: ZarrCodec) -> u64 {
     let bytes = chunk.iter().fold(meta.dtype.size() as u64, |n, e| n.saturating_mul(*e));
-    if codec == ZarrCodec::Zstd { compressed(bytes) } else { 0 }
+    if codec.name == Compressor::Zstd { compressed(bytes) } else { 0 }
 }
 
 /// Bytes that a task holds while it writes a block of a Zarr array: a chunk cut out of the block, its encoded form and
@@ -239,12 +237,9 @@ pub fn writing_pooled(meta: &ArrayMeta, chunk: &[u64], codec: ZarrCodec) -> u64 
 pub fn writing_bytes(meta: &ArrayMeta, chunk: &[u64], shard: Option<&[u64]>, codec: ZarrCodec) -> u64 {
     let bytes = |extent: &[u64]| extent.iter().fold(meta.dtype.size() as u64, |n, e| n.saturating_mul(*e));
     let chunk_bytes = bytes(chunk);
-    let compressor = match codec {
-        ZarrCodec::None => 0,
-        // Two blocks of 256 KiB.
-        ZarrCodec::BloscLz4 | ZarrCodec::Gzip => 1 << 20,
-        ZarrCodec::Zstd => COMPRESSOR,
-    };
+    // A checksum is put behind a copy.
+    let sealed = if codec.checksum.is_some() { compressed(chunk_bytes) } else { 0 };
+    let compressor = codec.compressor_bytes(chunk_bytes).saturating_add(sealed);
     let shard_bytes = shard.map_or(0, |shard| {
         let chunks = shard.iter().zip(chunk).fold(1u64, |n, (s, c)| n.saturating_mul(s.div_ceil((*c).max(1))));
         // While it grows the old and the new buffer are there; chunks beyond the array take no room.

@@ -1,9 +1,14 @@
 //! Blosc buffers that c-blosc wrote are decoded, ours come back, and a damaged one is an error.
 
-use engine_runtime::store::blosc::{decode, encode_lz4};
+use engine_runtime::store::blosc::{BloscError, Compressor, Shuffle, decode, encode};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+/// LZ4 of shuffled bytes: what is written when nothing is said.
+fn encode_lz4(bytes: &[u8], element: usize) -> Result<Vec<u8>, BloscError> {
+    encode(bytes, element, Compressor::Lz4, Shuffle::Bytes)
+}
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/blosc")
@@ -66,10 +71,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn ours_come_back(bytes in bytes(), element in 1usize..=20) {
-        let encoded = encode_lz4(&bytes, element).unwrap();
+    fn ours_come_back(bytes in bytes(), element in 1usize..=20, zstd in 0u8..=7, how in 0usize..6) {
+        let shuffle = [Shuffle::None, Shuffle::Bytes, Shuffle::Bits][how % 3];
+        let compressor = if how < 3 { Compressor::Lz4 } else { Compressor::zstd(zstd) };
+        let encoded = encode(&bytes, element, compressor, shuffle).unwrap();
         prop_assert!(encoded.len() <= bytes.len() + 16);
-        prop_assert_eq!(&encoded, &encode_lz4(&bytes, element).unwrap());
+        prop_assert_eq!(&encoded, &encode(&bytes, element, compressor, shuffle).unwrap());
         prop_assert!(decode(&encoded, bytes.len()).unwrap() == bytes);
     }
 

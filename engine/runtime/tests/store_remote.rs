@@ -8,7 +8,9 @@ use engine_model::spec::workflow::Format;
 use engine_runtime::lock::Lock;
 use engine_runtime::store::StoreError;
 use engine_runtime::store::read::{InputOptions, open, open_left, probe, state};
-use engine_runtime::store::write::{Group, WriteOptions, ZarrCodec, ZarrVersion, bytes_of, create, exists, location};
+use engine_runtime::store::write::{
+    Compressor, Group, WriteOptions, ZarrCodec, ZarrVersion, bytes_of, create, exists, location,
+};
 use ops_core::{ArrayMeta, Block, DType, Index, Pool, Region};
 use std::io::ErrorKind;
 use std::path::Path;
@@ -40,11 +42,11 @@ fn options(version: ZarrVersion, codec: ZarrCodec, shards: bool) -> WriteOptions
 fn every_kind_of_array_comes_back_as_from_disk() {
     let dir = tempfile::tempdir().unwrap();
     for dtype in [DType::Bool, DType::UInt16, DType::Float64] {
-        for codec in [ZarrCodec::BloscLz4, ZarrCodec::Zstd, ZarrCodec::Gzip, ZarrCodec::None] {
+        for codec in [Compressor::BloscLz4, Compressor::Zstd, Compressor::Gzip, Compressor::None].map(ZarrCodec::of) {
             for (version, shards) in [(ZarrVersion::V2, false), (ZarrVersion::V3, false), (ZarrVersion::V3, true)] {
                 let m = meta(&[5, 30, 41], "zyx", dtype);
                 let block = block_of(&m, 11, false);
-                let name = format!("{dtype}-{codec:?}-{version:?}-{shards}.zarr");
+                let name = format!("{dtype}-{}-{version:?}-{shards}.zarr", codec.name.name());
                 let (there, here) = (Path::new("memory://kinds").join(&name), dir.path().join(&name));
                 let options = options(version, codec, shards);
                 write(&there, &m, &block, &options);
@@ -69,7 +71,7 @@ fn every_kind_of_array_comes_back_as_from_disk() {
 fn an_array_is_one_at_the_end_only_and_can_be_taken_up_before() {
     let (path, m) = (Path::new("memory://begun/a.zarr"), meta(&[5, 30, 41], "zyx", DType::UInt16));
     let (block, pool) = (block_of(&m, 3, false), Pool::default());
-    let options = options(ZarrVersion::V2, ZarrCodec::BloscLz4, false);
+    let options = options(ZarrVersion::V2, ZarrCodec::of(Compressor::BloscLz4), false);
     assert!(!exists(path).unwrap());
     let parts = cuts(&m.shape, &[2, 32, 16]);
     let first = create(Format::Zarr, path, &m, &options).unwrap();
@@ -110,20 +112,25 @@ fn an_array_is_one_at_the_end_only_and_can_be_taken_up_before() {
 fn what_stood_there_is_gone_and_what_is_given_up_leaves_nothing() {
     let (path, m) = (Path::new("memory://replaced/a.zarr"), meta(&[5, 30, 41], "zyx", DType::UInt16));
     let block = block_of(&m, 3, false);
-    write(path, &m, &block, &options(ZarrVersion::V2, ZarrCodec::Zstd, false));
-    write(Path::new("memory://replaced/a.zarr2"), &m, &block, &options(ZarrVersion::V2, ZarrCodec::Zstd, false));
+    write(path, &m, &block, &options(ZarrVersion::V2, ZarrCodec::of(Compressor::Zstd), false));
+    write(
+        Path::new("memory://replaced/a.zarr2"),
+        &m,
+        &block,
+        &options(ZarrVersion::V2, ZarrCodec::of(Compressor::Zstd), false),
+    );
     let before = state(path);
     let zeros = Block::take(&Pool::default(), DType::UInt16, m.region());
     let mut zeros = zeros;
     zeros.bytes_mut().fill(0);
-    write(path, &m, &zeros, &options(ZarrVersion::V3, ZarrCodec::Zstd, false));
+    write(path, &m, &zeros, &options(ZarrVersion::V3, ZarrCodec::of(Compressor::Zstd), false));
     assert_ne!(state(path), before);
     // Chunks of zeros have no key: had one of the old ones stayed, it would be read.
     assert_eq!(whole(path, open).unwrap().bytes(), zeros.bytes());
-    let w = create(Format::Zarr, path, &m, &options(ZarrVersion::V3, ZarrCodec::None, false)).unwrap();
+    let w = create(Format::Zarr, path, &m, &options(ZarrVersion::V3, ZarrCodec::of(Compressor::None), false)).unwrap();
     w.write(&block).unwrap();
     assert!(w.finish().is_ok());
-    let w = create(Format::Zarr, path, &m, &options(ZarrVersion::V3, ZarrCodec::None, false)).unwrap();
+    let w = create(Format::Zarr, path, &m, &options(ZarrVersion::V3, ZarrCodec::of(Compressor::None), false)).unwrap();
     // From the first moment on the old one is no array to anyone.
     assert!(probe(path, &InputOptions::default()).unwrap_err().to_string().contains("no Zarr metadata"));
     w.write(&block.cut(&Pool::default(), &cuts(&m.shape, &[2, 32, 16])[0])).unwrap();
@@ -137,10 +144,11 @@ fn what_stood_there_is_gone_and_what_is_given_up_leaves_nothing() {
 fn a_store_that_was_changed_while_it_was_written_is_not_completed() {
     let (path, m) = (Path::new("memory://taken/a.zarr"), meta(&[5, 30, 41], "zyx", DType::UInt16));
     let block = block_of(&m, 3, false);
-    let first = create(Format::Zarr, path, &m, &options(ZarrVersion::V3, ZarrCodec::Zstd, false)).unwrap();
+    let first =
+        create(Format::Zarr, path, &m, &options(ZarrVersion::V3, ZarrCodec::of(Compressor::Zstd), false)).unwrap();
     first.write(&block).unwrap();
     // Another, who paid no heed to the lock.
-    write(path, &m, &block, &options(ZarrVersion::V3, ZarrCodec::Gzip, false));
+    write(path, &m, &block, &options(ZarrVersion::V3, ZarrCodec::of(Compressor::Gzip), false));
     let e = first.finish().unwrap_err();
     assert!(matches!(&e, StoreError::Io { kind: ErrorKind::NotFound, .. }), "{e}");
     assert!(e.to_string().contains("changed by someone else"), "{e}");
@@ -173,15 +181,15 @@ fn a_group_is_one_when_all_of_it_is_there() {
         let group = Group { path: group, documents: &documents, arrays: &arrays, sync: false };
         group.complete().unwrap()
     };
-    let bytes = make(ZarrCodec::Zstd);
+    let bytes = make(ZarrCodec::of(Compressor::Zstd));
     assert_eq!(bytes, documents.iter().map(|(_, text)| text.len() as u64).sum::<u64>());
     assert!(exists(group).unwrap());
     let found = probe(group, &InputOptions::default()).unwrap_err().to_string();
     assert!(found.contains("it has `labels`"), "{found}");
     // Again, over the old one and what someone left in it.
-    write(&group.join("stray"), &m, &block, &options(ZarrVersion::V3, ZarrCodec::None, false));
+    write(&group.join("stray"), &m, &block, &options(ZarrVersion::V3, ZarrCodec::of(Compressor::None), false));
     let size = bytes_of(group);
-    make(ZarrCodec::Zstd);
+    make(ZarrCodec::of(Compressor::Zstd));
     assert!(bytes_of(group) < size && !exists(&group.join("stray")).unwrap());
     // One that is complete stays as it is.
     let same = Group { path: group, documents: &documents, arrays: &arrays, sync: false };

@@ -4,8 +4,10 @@ mod common;
 mod independent;
 
 use common::{block_of, cuts, meta, shuffle};
+use engine_model::spec::codec::{Checksum, Shuffle};
 use engine_model::spec::workflow::Format;
-use engine_runtime::store::write::{WriteOptions, ZarrCodec, create};
+use engine_runtime::store::read::{InputOptions, open};
+use engine_runtime::store::write::{Compressor, WriteOptions, ZarrCodec, ZarrVersion, create};
 use independent::{sha256, skipped};
 use ops_core::{Block, DType, Pool, Region};
 use std::path::{Path, PathBuf};
@@ -34,31 +36,112 @@ fn load(path: &Path) -> Vec<u8> {
     bytes.into_fixed().unwrap().into_owned()
 }
 
+/// Every compressor as it is and at the ends of its levels, every shuffle, with and without a checksum.
+fn codecs() -> Vec<ZarrCodec> {
+    use Compressor::{BloscLz4, BloscZstd, Bz2, Gzip, None, Pcodec, Zlib, Zstd};
+    let mut all = vec![];
+    for name in [BloscLz4, BloscZstd, Zstd, Gzip, Zlib, Bz2, Pcodec, None] {
+        let plain = ZarrCodec::of(name);
+        all.push(plain);
+        all.push(ZarrCodec { checksum: Some(Checksum::Crc32c), ..plain });
+        for level in name.levels().into_iter().flat_map(|(levels, _)| [*levels.start(), *levels.end()]) {
+            all.push(ZarrCodec { level: Some(level), ..plain });
+        }
+        for shuffle in
+            [Shuffle::NoShuffle, Shuffle::Shuffle, Shuffle::BitShuffle].into_iter().filter(|_| name.shuffles())
+        {
+            all.push(ZarrCodec { shuffle: Some(shuffle), ..plain });
+        }
+    }
+    all
+}
+
 #[test]
 fn every_dtype_and_codec_comes_back() {
     let dir = tempfile::tempdir().unwrap();
+    let pool = Pool::default();
+    let mut stores = 0;
     for dtype in DType::ALL {
-        for codec in [ZarrCodec::BloscLz4, ZarrCodec::Zstd] {
-            let m = meta(&[5, 30, 41], "zyx", dtype);
-            let block = block_of(&m, 11, dtype.is_float());
-            let path = dir.path().join(format!("{dtype}-{codec:?}.zarr"));
-            let options = WriteOptions { chunks: Some(vec![2, 16, 16]), codec, ..WriteOptions::default() };
+        let m = meta(&[5, 30, 41], "zyx", dtype);
+        let block = block_of(&m, 11, dtype.is_float());
+        for (codec, version) in codecs().into_iter().flat_map(|c| [(c, ZarrVersion::V2), (c, ZarrVersion::V3)]) {
+            let refused = codec.name == Compressor::Pcodec && dtype.size() == 1;
+            let old = version == ZarrVersion::V2;
+            if refused || (old && codec.checksum.is_some()) {
+                continue;
+            }
+            let path = dir.path().join(format!("{stores}.zarr"));
+            let shards = (!old).then(|| vec![4, 32, 16]);
+            let options =
+                WriteOptions { chunks: Some(vec![2, 16, 16]), shards, codec, version, ..WriteOptions::default() };
             let w = create(Format::Zarr, &path, &m, &options).unwrap();
-            let mut regions = cuts(&m.shape, &[2, 32, 16]);
+            let mut regions = cuts(&m.shape, &[4, 32, 16]);
             shuffle(&mut regions, 5);
-            let pool = Pool::default();
             let mut bytes: u64 = regions.iter().map(|r| w.write(&block.cut(&pool, r)).unwrap()).sum();
             assert!(!path.exists());
             bytes += w.finish().unwrap();
             assert!(bytes > 500);
-            assert_eq!(load(&path), block.bytes(), "{dtype} {codec:?}");
+            assert_eq!(load(&path), block.bytes(), "{dtype} {codec:?} {version:?}");
+            let options = InputOptions::default();
+            let (own, _) = open(&path, &options).unwrap().read(&m.region(), &pool).unwrap();
+            assert_eq!(own.bytes(), block.bytes(), "{dtype} {codec:?} {version:?} by our own reader");
+            stores += 1;
         }
     }
-    let text = std::fs::read_to_string(dir.path().join("int16-Zstd.zarr/zarr.json")).unwrap();
-    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(json["dimension_names"], serde_json::json!(["z", "y", "x"]));
-    assert_eq!(json["chunk_grid"]["configuration"]["chunk_shape"], serde_json::json!([2, 16, 16]));
-    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 22, "something partial is left");
+    assert_eq!(stores, 8 * (34 + 26) + 3 * (30 + 23));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), stores, "something partial is left");
+}
+
+#[test]
+fn metadata_says_what_was_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let m = meta(&[5, 30, 41], "zyx", DType::Int16);
+    let json = |codec, version, name: &str| -> serde_json::Value {
+        let path = dir.path().join("a.zarr");
+        let options = WriteOptions { chunks: Some(vec![2, 16, 16]), codec, version, ..WriteOptions::default() };
+        let w = create(Format::Zarr, &path, &m, &options).unwrap();
+        w.write(&block_of(&m, 1, false)).unwrap();
+        w.finish().unwrap();
+        let text = std::fs::read_to_string(path.join(name)).unwrap();
+        std::fs::remove_dir_all(&path).unwrap();
+        serde_json::from_str(&text).unwrap()
+    };
+    let zstd = ZarrCodec::of(Compressor::Zstd);
+    let three = json(ZarrCodec { checksum: Some(Checksum::Crc32c), ..zstd }, ZarrVersion::V3, "zarr.json");
+    assert_eq!(three["dimension_names"], serde_json::json!(["z", "y", "x"]));
+    assert_eq!(three["chunk_grid"]["configuration"]["chunk_shape"], serde_json::json!([2, 16, 16]));
+    let bytes = serde_json::json!({"name": "bytes", "configuration": {"endian": "little"}});
+    let expected = serde_json::json!([bytes,
+        {"name": "zstd", "configuration": {"level": 3, "checksum": false}}, {"name": "crc32c"}]);
+    assert_eq!(three["codecs"], expected);
+    let bits = ZarrCodec { level: Some(9), shuffle: Some(Shuffle::BitShuffle), ..ZarrCodec::of(Compressor::BloscZstd) };
+    let expected = serde_json::json!([bytes, {"name": "blosc", "configuration": {
+        "cname": "zstd", "clevel": 9, "shuffle": "bitshuffle", "typesize": 2, "blocksize": 0}}]);
+    assert_eq!(json(bits, ZarrVersion::V3, "zarr.json")["codecs"], expected);
+    let expected = serde_json::json!({"id": "blosc", "cname": "zstd", "clevel": 9, "shuffle": 2, "blocksize": 0});
+    assert_eq!(json(bits, ZarrVersion::V2, ".zarray")["compressor"], expected);
+    let expected = serde_json::json!({"id": "bz2", "level": 9});
+    assert_eq!(json(ZarrCodec::of(Compressor::Bz2), ZarrVersion::V2, ".zarray")["compressor"], expected);
+}
+
+#[test]
+fn a_flipped_bit_is_noticed_where_there_is_a_checksum() {
+    let dir = tempfile::tempdir().unwrap();
+    let m = meta(&[64, 64], "yx", DType::UInt16);
+    for (name, at) in [(Compressor::None, 0), (Compressor::BloscLz4, 100), (Compressor::Pcodec, 100)] {
+        let codec = ZarrCodec { checksum: Some(Checksum::Crc32c), ..ZarrCodec::of(name) };
+        let path = dir.path().join(format!("{name:?}.zarr"));
+        let w = create(Format::Zarr, &path, &m, &WriteOptions { codec, ..WriteOptions::default() }).unwrap();
+        w.write(&block_of(&m, 1, false)).unwrap();
+        w.finish().unwrap();
+        let chunk = path.join("c/0/0");
+        let mut bytes = std::fs::read(&chunk).unwrap();
+        bytes[at] ^= 4;
+        std::fs::write(&chunk, bytes).unwrap();
+        let read = open(&path, &InputOptions::default()).unwrap().read(&m.region(), &Pool::default());
+        let error = read.unwrap_err().to_string();
+        assert!(error.contains("c/0/0") && error.contains("checksum"), "{error}");
+    }
 }
 
 #[test]
@@ -97,14 +180,14 @@ fn blosc_stores_of_zarr_python_are_read() {
 #[test]
 fn what_is_not_written_is_refused_by_name() {
     let codec = serde_json::json!({"name": "blosc", "configuration": {
-        "cname": "zstd", "clevel": 5, "shuffle": "bitshuffle", "typesize": 1, "blocksize": 0}});
+        "cname": "blosclz", "clevel": 5, "shuffle": "bitshuffle", "typesize": 1, "blocksize": 0}});
     let array = serde_json::json!({"zarr_format": 3, "node_type": "array", "shape": [4], "data_type": "uint8",
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [4]}},
         "chunk_key_encoding": {"name": "default"}, "fill_value": 0, "codecs": [{"name": "bytes"}, codec]});
     let metadata = serde_json::from_value(array).unwrap();
     let array = Array::new_with_metadata(Arc::new(MemoryStore::new()), "/", metadata).unwrap();
     let error = array.store_chunk(&[0], &[1u8, 2, 3, 4]).unwrap_err().to_string();
-    assert!(error.contains("blosc with Zstd and shuffle Bits is read, expected LZ4"), "{error}");
+    assert!(error.contains("blosc with BloscLZ is read, expected LZ4 or Zstd"), "{error}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use common::{block_of, cuts, meta, shuffle};
 use engine_model::spec::workflow::Format;
 use engine_runtime::store::StoreError;
 use engine_runtime::store::read::{InputOptions, open, open_keeping, probe};
-use engine_runtime::store::write::{WriteOptions, ZarrCodec, create};
+use engine_runtime::store::write::{Compressor, WriteOptions, ZarrCodec, create};
 use ops_core::{ArrayMeta, Block, DType, Index, Pool, Region};
 use proptest::prelude::*;
 use serde_json::json;
@@ -77,7 +77,7 @@ fn a_sweep_with_a_halo_reads_each_chunk_once_and_no_chunk_twice_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let m = meta(&[40, 50, 60], "zyx", DType::UInt16);
     let (plain, shards) = (dir.path().join("plain.zarr"), dir.path().join("shards.zarr"));
-    written(&plain, &m, &[16, 16, 16], ZarrCodec::BloscLz4);
+    written(&plain, &m, &[16, 16, 16], ZarrCodec::of(Compressor::BloscLz4));
     sharded(&shards, &m, &[32, 32, 32], &[16, 16, 16], "end");
     for path in [&plain, &shards] {
         let reader = open(path, &InputOptions::default()).unwrap();
@@ -165,8 +165,8 @@ fn damage_is_named_with_store_key_and_chunk() {
     let dir = tempfile::tempdir().unwrap();
     let m = meta(&[40, 40], "yx", DType::UInt16);
     let read = |path: &Path| open(path, &InputOptions::default()).and_then(|r| r.read(&m.region(), &Pool::default()));
-    for codec in [ZarrCodec::BloscLz4, ZarrCodec::Zstd] {
-        let path = dir.path().join(format!("{codec:?}.zarr"));
+    for codec in [ZarrCodec::of(Compressor::BloscLz4), ZarrCodec::of(Compressor::Zstd)] {
+        let path = dir.path().join(format!("{}.zarr", codec.name.name()));
         written(&path, &m, &[16, 16], codec);
         let chunk = path.join("c/1/2");
         let good = std::fs::read(&chunk).unwrap();
@@ -180,8 +180,8 @@ fn damage_is_named_with_store_key_and_chunk() {
         names(&read(&path).unwrap_err(), &path, &["chunk [1, 2]", "`c/1/2`", "expected at most"]);
         // A header that claims 4 GiB takes no memory.
         let mut bomb = good.clone();
-        match codec {
-            ZarrCodec::BloscLz4 => bomb[4..8].copy_from_slice(&u32::MAX.to_le_bytes()),
+        match codec.name {
+            Compressor::BloscLz4 => bomb[4..8].copy_from_slice(&u32::MAX.to_le_bytes()),
             _ => bomb = [&[0x28, 0xb5, 0x2f, 0xfd, 0xe0][..], &(1u64 << 60).to_le_bytes(), &good[5..]].concat(),
         }
         std::fs::write(&chunk, bomb).unwrap();
@@ -216,7 +216,7 @@ fn torn_and_wrong_metadata_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let m = meta(&[8, 8], "yx", DType::UInt16);
     let path = dir.path().join("a.zarr");
-    written(&path, &m, &[4, 4], ZarrCodec::Zstd);
+    written(&path, &m, &[4, 4], ZarrCodec::of(Compressor::Zstd));
     let file = path.join("zarr.json");
     let good = std::fs::read_to_string(&file).unwrap();
     let refused = |text: &str| {
@@ -263,7 +263,7 @@ fn flipped_bits_and_bytes_never_panic() {
     let dir = tempfile::tempdir().unwrap();
     let m = meta(&[24, 24], "yx", DType::UInt16);
     let (plain, shards) = (dir.path().join("p.zarr"), dir.path().join("s.zarr"));
-    written(&plain, &m, &[24, 24], ZarrCodec::BloscLz4);
+    written(&plain, &m, &[24, 24], ZarrCodec::of(Compressor::BloscLz4));
     sharded(&shards, &m, &[24, 24], &[12, 12], "start");
     let mut s = 99u64;
     let mut step = || {
@@ -305,9 +305,9 @@ proptest! {
         let shard: Vec<u64> = sizes[..rank].iter().map(|s| s.0 * s.1).collect();
         let truth = m.dtype == DType::Bool;
         let whole = match kind {
-            0 => written(&path, &m, &chunk, ZarrCodec::BloscLz4),
+            0 => written(&path, &m, &chunk, ZarrCodec::of(Compressor::BloscLz4)),
             1 if !truth => sharded(&path, &m, &shard, &chunk, "start"),
-            _ => written(&path, &m, &chunk, ZarrCodec::Zstd),
+            _ => written(&path, &m, &chunk, ZarrCodec::of(Compressor::Zstd)),
         };
         let reader = open_keeping(&path, &InputOptions::default(), cache).unwrap();
         let pool = Pool::filled(0x5a);

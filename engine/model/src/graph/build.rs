@@ -5,6 +5,7 @@ use crate::catalog::{Catalog, Items, SourceError, SourceProblem};
 use crate::diag::{Diagnostic, Report, Span};
 use crate::formats;
 use crate::place;
+use crate::spec::codec::Compressor;
 use crate::spec::workflow::{Format, InputDecl, OnError, OutputDecl, Spanned, StepDecl, StepInput, Workflow};
 use ops_core::lower::Kind as LoweredKind;
 use ops_core::{ArrayMeta, Lowering, OpError, Port, PortMeta, registry};
@@ -352,6 +353,14 @@ impl Builder<'_> {
                 self.fail(d);
                 return;
             }
+        }
+        if let Some((codec, meta)) = decl.codec.as_ref().zip(n.metas.iter().find(|m| m.dtype.size() == 1))
+            && codec.value.name == Compressor::Pcodec
+        {
+            let message =
+                format!("`pcodec` takes numbers of 16 bits and more, `{}` is {}", decl.from.value, meta.dtype);
+            self.fail(Diagnostic::new("E0713", codec.span, message).help("write `codec: blosc-zstd`"));
+            return;
         }
         if !self.fits(decl, format, &n.metas[..n.metas.len().min(1)]) {
             return;

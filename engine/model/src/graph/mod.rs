@@ -12,7 +12,8 @@ mod pyramid;
 use crate::catalog::{AxisScale, Items, SourceMeta};
 use crate::formats::{default_chunks, index_bytes, index_cache_bytes, writing_bytes, writing_pooled};
 use crate::place::{is_remote, join};
-use crate::spec::workflow::{Format, InputDecl, OutputDecl, PyramidMethod, Spanned, ZarrCodec, ZarrVersion};
+use crate::spec::codec::ZarrCodec;
+use crate::spec::workflow::{Format, InputDecl, OutputDecl, PyramidMethod, Spanned, ZarrVersion};
 use ops_core::op::DynReduce;
 use ops_core::{ArrayMeta, Map, Pool, PortMeta, Ports, Scope};
 use smallvec::SmallVec;
@@ -166,6 +167,11 @@ impl Output {
         self.decl.version.as_ref().map_or_else(ZarrVersion::default, |v| v.value)
     }
 
+    /// How its chunks are encoded where it is a Zarr array.
+    pub fn codec(&self) -> ZarrCodec {
+        self.decl.codec.as_ref().map_or_else(ZarrCodec::default, |c| c.value)
+    }
+
     /// Bytes that reading a block of it again takes besides the block: a chunk encoded, between two codecs and decoded, what
     /// decompresses it, and indices of shards.
     pub fn reading_bytes(&self, meta: &ArrayMeta) -> u64 {
@@ -176,7 +182,10 @@ impl Output {
             kept.saturating_add(index_bytes(&s.value, &chunks).saturating_mul(2))
         };
         let indices = self.decl.shards.as_ref().map_or(0, of_shards);
-        bytes(&chunks).saturating_mul(4).saturating_add(indices).saturating_add((1 << 20) + (64 << 10))
+        bytes(&chunks)
+            .saturating_mul(4)
+            .saturating_add(indices)
+            .saturating_add((1 << 20) + (64 << 10) + self.codec().decompressor_bytes())
     }
 
     /// Bytes of decoded chunks that are best kept while it is read again with halos.
@@ -188,7 +197,7 @@ impl Output {
 
     /// True where its chunks are read again into buffers of the pool.
     pub fn reads_pooled(&self) -> bool {
-        self.decl.codec.as_ref().is_none_or(|c| c.value != ZarrCodec::Gzip)
+        self.codec().decodes_in_place()
     }
 
     /// Bytes that a task holds while it writes a block of it.
@@ -197,8 +206,7 @@ impl Output {
             return 0;
         }
         let shard = self.decl.shards.as_ref().map(|s| s.value.as_slice());
-        let codec = self.decl.codec.as_ref().map_or_else(ZarrCodec::default, |c| c.value);
-        writing_bytes(meta, &self.chunks(meta), shard, codec)
+        writing_bytes(meta, &self.chunks(meta), shard, self.codec())
     }
 
     /// Of these what lies in buffers of the pool; behind a URL values are handed over.
@@ -207,8 +215,7 @@ impl Output {
         if !self.format.is_zarr() || remote {
             return 0;
         }
-        let codec = self.decl.codec.as_ref().map_or_else(ZarrCodec::default, |c| c.value);
-        writing_pooled(meta, &self.chunks(meta), codec)
+        writing_pooled(meta, &self.chunks(meta), self.codec())
     }
 }
 

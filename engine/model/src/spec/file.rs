@@ -4,7 +4,8 @@
 //! Names of steps, inputs and outputs are mapping keys. Any scalar, list or mapping value below `inputs`, `steps`,
 //! `outputs` and `run` may also be a `${params.name}` reference; it is replaced before these types are read.
 
-use super::workflow::{Channels, Format, Naming, OnError, Pattern, PyramidMethod, ZarrCodec};
+use super::codec::CodecFile;
+use super::workflow::{Channels, Format, Naming, OnError, Pattern, PyramidMethod};
 use ops_core::DType;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -314,8 +315,8 @@ pub struct OutputFile {
     /// Shard extents of a Zarr output, whole multiples of `chunks`: a shard is one file of many chunks.
     #[schemars(length(min = 1, max = 5), inner(range(min = 1)))]
     pub shards: Option<Vec<u64>>,
-    /// How the chunks of a Zarr output are compressed; `blosc-lz4` when left out.
-    pub codec: Option<ZarrCodec>,
+    /// How the chunks of a Zarr output are compressed: a name, or `{name, level, shuffle, checksum}`; `blosc-lz4` when left out.
+    pub codec: Option<CodecFile>,
     /// Version of the format: 2 or 3 of Zarr, 0.4 or 0.5 of OME-Zarr; the later when left out.
     pub version: Option<FormatVersion>,
     /// Levels of an OME-Zarr output; the full one alone when left out.

@@ -6,6 +6,7 @@
 //! `ops` (ops, their inputs and parameters), `outputs` (outputs, profile and tests).
 
 pub mod check;
+pub mod codec;
 mod conditions;
 mod expand;
 pub mod file;

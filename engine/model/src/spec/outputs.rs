@@ -1,6 +1,7 @@
 //! Outputs and tests: names that stay inside `Results/` and do not collide, formats, expectations.
 
 use super::Loader;
+use super::codec::ZarrCodec;
 use super::expand::Expansion;
 use super::file::{FormatVersion, OutputFile, PyramidFile, TestFile};
 use super::names::{self, list, nearest};
@@ -67,7 +68,7 @@ pub(super) fn outputs(e: &mut Expansion<'_, '_>, unit: &Unit, scope: usize) -> V
             version: file.version.as_ref().map(|v| Spanned::new(version(v), spanned("version"))),
             chunks: file.chunks.map(|c| Spanned::new(c, spanned("chunks"))),
             shards: file.shards.map(|s| Spanned::new(s, spanned("shards"))),
-            codec: file.codec.map(|c| Spanned::new(c, spanned("codec"))),
+            codec: file.codec.map(|c| Spanned::new(c.into(), spanned("codec"))),
             pyramid: file.pyramid.map(|p| Spanned::new(pyramid(p), spanned("pyramid"))),
             labels: file.labels.unwrap_or(false),
             naming: file.naming,
@@ -99,6 +100,9 @@ fn stored(l: &mut Loader<'_>, file: &OutputFile, node: &Node) {
             l.report.push(Diagnostic::new("E0705", span("version"), message).help(format!("write `version: {new}`")));
         }
     }
+    if let (Some(codec), true) = (file.codec, format.is_zarr()) {
+        encoded(l, codec.into(), file, node);
+    }
     let Some(shards) = &file.shards else { return };
     if file.version.as_ref().is_some_and(|v| version(v) == ZarrVersion::V2) {
         let d = Diagnostic::new(
@@ -123,6 +127,40 @@ fn stored(l: &mut Loader<'_>, file: &OutputFile, node: &Node) {
         let near: Vec<u64> = shards.iter().zip(chunks).map(|(s, c)| s.div_ceil(*c).saturating_mul(*c)).collect();
         let d = Diagnostic::new("E0708", span("shards"), message).help(format!("write `shards: {near:?}`"));
         l.report.push(d.fix(span("shards"), format!("{near:?}")));
+    }
+}
+
+/// Checks what is asked of a codec.
+fn encoded(l: &mut Loader<'_>, codec: ZarrCodec, file: &OutputFile, node: &Node) {
+    let whole = node.get("codec").unwrap_or(node);
+    let span = |key: &str| whole.get(key).map_or(whole.span, |n| n.span);
+    let name = codec.name.name();
+    let mut refuse = |key: &str, message: String, help: String, fix: Option<u8>| {
+        let d = Diagnostic::new("E0713", span(key), message).help(help);
+        l.report.push(match fix {
+            Some(level) => d.fix(span(key), level.to_string()),
+            None => d,
+        });
+    };
+    match (codec.level, codec.name.levels()) {
+        (Some(level), None) => {
+            refuse("level", format!("`{name}` has no levels, found {level}"), "remove `level`".into(), None);
+        }
+        (Some(level), Some((levels, _))) if !levels.contains(&level) => {
+            let (least, most) = levels.into_inner();
+            let message = format!("expected a level of {least} to {most} of `{name}`, found {level}");
+            let near = level.clamp(least, most);
+            refuse("level", message, format!("write `level: {near}`"), Some(near));
+        }
+        _ => {}
+    }
+    if codec.shuffle.is_some() && !codec.name.shuffles() {
+        let message = format!("`shuffle` belongs to `blosc-lz4` and `blosc-zstd`, found codec `{name}`");
+        refuse("shuffle", message, "remove it, or write `name: blosc-zstd`".into(), None);
+    }
+    if codec.checksum.is_some() && file.version.as_ref().is_some_and(|v| version(v) == ZarrVersion::V2) {
+        let message = "checksums belong to Zarr v3 and OME-Zarr 0.5, found an older version";
+        refuse("checksum", message.into(), "remove `checksum`, or leave `version` out".into(), None);
     }
 }
 

@@ -1,6 +1,7 @@
 //! A workflow as the rest of the engine sees it: parameters substituted, includes and sub-workflows flattened,
 //! `when:` decided where parameters tell, every part still knowing where in which file it stands.
 
+use super::codec::ZarrCodec;
 use crate::diag::Span;
 use ops_core::DType;
 use serde_json::Value as Json;
@@ -353,23 +354,6 @@ impl Format {
     pub const fn is_table(self) -> bool {
         matches!(self, Format::Csv | Format::Parquet)
     }
-}
-
-/// How the chunks of a Zarr array are compressed.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum ZarrCodec {
-    /// Blosc with LZ4, level 5, bytes shuffled: the fastest, and on images as small as plain Zstandard.
-    #[default]
-    BloscLz4,
-    /// Zstandard, level 3.
-    Zstd,
-    /// Gzip, level 5: what every reader has.
-    Gzip,
-    /// Not at all.
-    None,
 }
 
 /// A version of the Zarr format.

@@ -137,6 +137,13 @@ pub(super) const CODES: &[Code] = &[
         "Mask: {from: mask, to: \"s3://bucket/mask.zarr\"}",
     ),
     code(
+        "E0713",
+        "codec that can't do what is asked",
+        "`codec` is a name, or a mapping of `name`, `level`, `shuffle` and `checksum`. Levels are those of the compressor: 1 to 22 of `zstd`, 1 to 9 of `blosc-zstd`, `gzip`, `zlib` and `bz2`, 0 to 12 of `pcodec`. Only Blosc shuffles; checksums belong to Zarr v3; `pcodec` takes numbers of 16 bits and more.",
+        "Mask: {from: mask, codec: {name: gzip, level: 12}}",
+        "Mask: {from: mask, codec: {name: gzip, level: 9}}",
+    ),
+    code(
         "E0801",
         "does not fit the memory",
         "The plan needs more memory than the limit, even with one item in flight at a time. The message says what most of it is for, and which change of `--block`, `--threads` or `--memory` makes it fit; `engine plan` shows every term.",

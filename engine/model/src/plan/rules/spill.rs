@@ -8,7 +8,8 @@ use crate::diag::Span;
 use crate::formats;
 use crate::graph::{Kind, NodeId, Output};
 use crate::plan::Plan;
-use crate::spec::workflow::{Format, Naming, OutputDecl, Spanned, ZarrCodec};
+use crate::spec::codec::{Compressor, ZarrCodec};
+use crate::spec::workflow::{Format, Naming, OutputDecl, Spanned};
 use ops_core::{ArrayMeta, Axis};
 use std::path::PathBuf;
 
@@ -50,7 +51,7 @@ pub(super) fn make(plan: &mut Plan, id: NodeId, chunks: Vec<u64>, shards: Option
         base: PathBuf::new(),
         chunks: Some(extents(chunks)),
         shards: shards.map(extents),
-        codec: Some(Spanned { value: ZarrCodec::BloscLz4, span: Span::default() }),
+        codec: Some(Spanned { value: ZarrCodec::of(Compressor::BloscLz4), span: Span::default() }),
         version: None,
         pyramid: None,
         labels: false,

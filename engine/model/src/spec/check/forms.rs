@@ -112,7 +112,7 @@ impl Checker<'_> {
         let forms: Vec<String> = branches.iter().map(|b| form(b)).collect();
         let message = format!("{}: expected {}, found {}", self.place(pointer), forms.join(" or "), describe(value));
         let d = Diagnostic::new(self.subject.codes.form, span, message);
-        let all: Vec<&str> = branches.iter().flat_map(|b| kinds(b)).collect();
+        let all: Vec<&str> = branches.iter().filter(|b| literals(b).is_empty()).flat_map(|b| kinds(b)).collect();
         let own = node_at(self.subject.node, pointer).is_some_and(Node::is_verbatim);
         let d = match retyped(value, &all).filter(|_| own) {
             Some((text, help)) => d.help(help).fix(span, text),

@@ -68,15 +68,20 @@ pub(super) fn kinds(schema: &Json) -> Vec<&str> {
         Some(Json::String(s)) => vec![s],
         Some(Json::Array(v)) => v.iter().filter_map(Json::as_str).collect(),
         _ if schema.get("const").is_some_and(Json::is_string) || schema.get("enum").is_some() => vec!["string"],
+        _ if literals(schema).first().is_some_and(Json::is_string) => vec!["string"],
         _ => Vec::new(),
     }
 }
 
 /// The only values a schema accepts; empty when it accepts more than a list of them.
 pub(super) fn literals(schema: &Json) -> Vec<Json> {
-    match (schema.get("const"), schema.get("enum")) {
-        (Some(c), _) => vec![c.clone()],
-        (None, Some(Json::Array(v))) => v.clone(),
+    match (schema.get("const"), schema.get("enum"), schema.get("oneOf")) {
+        (Some(c), ..) => vec![c.clone()],
+        (None, Some(Json::Array(v)), _) => v.clone(),
+        // As schemars has a Rust enum whose variants have words of their own.
+        (None, None, Some(Json::Array(v))) if v.iter().all(|b| b.get("const").is_some()) => {
+            v.iter().filter_map(|b| b.get("const")).cloned().collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -127,11 +132,9 @@ pub(super) fn exclusive<'a>(branches: &[&'a Json]) -> Option<Vec<&'a str>> {
 pub(super) fn form(schema: &Json) -> String {
     let choices = literals(schema);
     if !choices.is_empty() {
-        return choices
-            .iter()
-            .map(|c| c.as_str().map_or_else(|| c.to_string(), |s| format!("`{s}`")))
-            .collect::<Vec<_>>()
-            .join(" or ");
+        let words = choices.iter().map(|c| c.as_str().map_or_else(|| c.to_string(), |s| format!("`{s}`")));
+        let words = words.collect::<Vec<_>>();
+        return if words.len() > 3 { format!("one of {}", words.join(", ")) } else { words.join(" or ") };
     }
     if let Some(required) = schema.get("required").and_then(Json::as_array) {
         let keys = required.iter().filter_map(Json::as_str);

@@ -1,6 +1,6 @@
 //! Blosc as the codec `blosc` of Zarr v2 and v3, in the place of the one of `zarrs`.
 
-use super::{Shuffle, decode, encode_lz4};
+use super::{Compressor, Shuffle, decode, encode};
 use std::any::Any;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -73,6 +73,15 @@ impl BloscCodec {
             _ => (BloscCompressor::BloscLZ, Shuffle::None, None),
         }
     }
+
+    /// The level of Blosc that the metadata asks for.
+    fn level(&self) -> u8 {
+        match &self.configuration {
+            BloscCodecConfiguration::V1(c) => c.clevel.into(),
+            BloscCodecConfiguration::Numcodecs(c) => c.clevel.into(),
+            _ => 5,
+        }
+    }
 }
 
 impl CodecTraits for BloscCodec {
@@ -108,18 +117,21 @@ impl BytesToBytesCodecTraits for BloscCodec {
     }
 
     fn encode<'a>(&self, bytes: ArrayBytesRaw<'a>, _: &CodecOptions) -> Result<ArrayBytesRaw<'a>, CodecError> {
-        let element = match self.asked() {
-            (BloscCompressor::LZ4, Shuffle::None, _) => 1,
-            (BloscCompressor::LZ4, Shuffle::Bytes, Some(element)) => element,
-            (compressor, shuffle, _) => {
-                let text = format!(
-                    "blosc with {compressor:?} and shuffle {shuffle:?} is read, expected LZ4, \
-                                    bytes shuffled or not, to write it"
-                );
+        let (compressor, shuffle, element) = self.asked();
+        let compressor = match compressor {
+            BloscCompressor::LZ4 => Compressor::Lz4,
+            BloscCompressor::Zstd => Compressor::zstd(self.level()),
+            other => {
+                let text = format!("blosc with {other:?} is read, expected LZ4 or Zstd to write it");
                 return Err(CodecError::Other(text));
             }
         };
-        encode_lz4(&bytes, element).map(Cow::Owned).map_err(|e| CodecError::Other(e.to_string()))
+        let element = match (shuffle, element) {
+            (_, Some(element)) => element,
+            (Shuffle::None, None) => 1,
+            (_, None) => return Err(CodecError::Other("blosc shuffles elements of no size".into())),
+        };
+        encode(&bytes, element, compressor, shuffle).map(Cow::Owned).map_err(|e| CodecError::Other(e.to_string()))
     }
 
     fn decode<'a>(

@@ -1,7 +1,7 @@
 //! Blosc, the container in which most Zarr stores keep their chunks, without C++.
 //!
 //! `zarrs` links c-blosc with Snappy, which is C++. This reads every Blosc 1 buffer: all inner compressors, bytes or
-//! bits shuffled, split or not. It writes LZ4 only. `codec.rs` makes it the codec `blosc` of Zarr v2 and v3.
+//! bits shuffled, split or not. It writes LZ4 and Zstandard. `codec.rs` makes it the codec `blosc` of Zarr v2 and v3.
 //!
 //! Source: `README_CHUNK_FORMAT.rst` of c-blosc. A buffer is a header of 16 bytes, the offset of every block, and the
 //! blocks; a block is one stream, or one for each byte of an element.
@@ -12,7 +12,7 @@ mod lz;
 mod shuffle;
 
 pub(crate) use codec::BloscCodec;
-pub use encode::encode_lz4;
+pub use encode::{Compressor, encode};
 
 use flate2::{Decompress, FlushDecompress, Status};
 use thiserror::Error;
@@ -41,6 +41,9 @@ pub enum BloscError {
     /// It is of a kind that is not read, or asks for what is not written.
     #[error("{0}")]
     Unsupported(String),
+    /// The compressor gave up.
+    #[error("compressing failed: {0}")]
+    Failed(String),
 }
 
 /// How elements are rearranged before they are compressed.

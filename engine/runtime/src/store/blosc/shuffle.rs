@@ -61,6 +61,25 @@ pub(super) fn join_bits(element: usize, src: &[u8], out: &mut [u8]) {
     out[n * element..].copy_from_slice(&src[n * element..]);
 }
 
+/// Puts the first bits of all elements side by side, then the second, and so on; the inverse of [`join_bits`].
+pub(super) fn split_bits(element: usize, src: &[u8], out: &mut [u8]) {
+    let n = src.len() / element;
+    if !n.is_multiple_of(8) {
+        return out.copy_from_slice(src);
+    }
+    let row = n / 8;
+    for byte in 0..element {
+        for eight in 0..row {
+            let bytes: [u8; 8] = std::array::from_fn(|k| src[(eight * 8 + k) * element + byte]);
+            let bits = transpose(u64::from_le_bytes(bytes)).to_le_bytes();
+            for (k, b) in bits.into_iter().enumerate() {
+                out[(byte * 8 + k) * row + eight] = b;
+            }
+        }
+    }
+    out[n * element..].copy_from_slice(&src[n * element..]);
+}
+
 /// Transposes a matrix of eight times eight bits, a row a byte (Hacker's Delight, 7-3).
 fn transpose(mut x: u64) -> u64 {
     for (mask, shift) in [(0x00aa_00aa_00aa_00aa, 7), (0x0000_cccc_0000_cccc, 14), (0x0000_0000_f0f0_f0f0, 28)] {

@@ -36,7 +36,7 @@ pub fn open_left(path: &Path, options: &InputOptions, cache: u64) -> Result<Box<
 mod tests {
     use super::*;
     use crate::store::ArrayWriter;
-    use crate::store::write::{WriteOptions, ZarrCodec, create};
+    use crate::store::write::{Compressor, WriteOptions, ZarrCodec, create};
     use engine_model::spec::workflow::Format;
     use ops_core::{ArrayMeta, Axes, Block, DType, Index, Pool, Region};
     use std::sync::atomic::{AtomicBool, Ordering};
@@ -52,8 +52,12 @@ mod tests {
 
     /// A store of 64 chunks that is complete but for its name.
     fn unnamed(path: &Path, value: u8, resume: bool) -> Box<dyn ArrayWriter> {
-        let options =
-            WriteOptions { chunks: Some(vec![4, 4]), codec: ZarrCodec::None, resume, ..WriteOptions::default() };
+        let options = WriteOptions {
+            chunks: Some(vec![4, 4]),
+            codec: ZarrCodec::of(Compressor::None),
+            resume,
+            ..WriteOptions::default()
+        };
         let writer = create(Format::Zarr, path, &meta(), &options).unwrap();
         if resume {
             writer.resumed(meta().volume());

@@ -17,7 +17,8 @@ mod table;
 mod tiff;
 mod zarr;
 
-pub use engine_model::spec::workflow::{ZarrCodec, ZarrVersion};
+pub use engine_model::spec::codec::{Compressor, ZarrCodec};
+pub use engine_model::spec::workflow::ZarrVersion;
 pub use group::Group;
 pub(super) use names::partial_name;
 pub use names::{left, location};
@@ -73,7 +74,7 @@ impl WriteOptions {
         WriteOptions {
             chunks: Some(out.chunks(meta)),
             shards: out.decl.shards.as_ref().map(|s| s.value.clone()),
-            codec: out.decl.codec.as_ref().map_or_else(ZarrCodec::default, |c| c.value),
+            codec: out.codec(),
             version: out.version(),
             ..WriteOptions::default()
         }

@@ -3,18 +3,11 @@
 //! A chunk whose elements are contiguous in the block is encoded where it lies. One that is zero everywhere is the
 //! fill value and has no value of its own.
 
+use super::compress::ChunkCodec;
 use super::layout::Layout;
-use super::metadata::GZIP_LEVEL;
-use super::zstandard;
-use crate::store::blosc::encode_lz4;
-use crate::store::write::ZarrCodec;
-use flate2::{Compression, GzBuilder};
 use ops_core::block::for_rows;
 use ops_core::{Block, Buf, Pool, Region};
 use std::borrow::Cow;
-use std::io::Write;
-use std::sync::{Mutex, PoisonError};
-use zstd::bulk::Compressor;
 
 /// Bytes that are looked at together for one that is not zero.
 const LOOKED_AT: usize = 256;
@@ -22,10 +15,7 @@ const LOOKED_AT: usize = 256;
 /// Encodes the units of one array. Shared between threads.
 pub(super) struct Encoder {
     layout: Layout,
-    /// Values are handed over, rather than copied from buffers that are used again.
-    owned: bool,
-    /// Compressors that no thread uses at the moment.
-    zstd: Mutex<Vec<Compressor<'static>>>,
+    codec: ChunkCodec,
 }
 
 /// What encoding one unit after the other uses again.
@@ -36,8 +26,9 @@ pub(super) struct Scratch {
 }
 
 impl Encoder {
-    pub(super) fn new(layout: Layout, owned: bool) -> Encoder {
-        Encoder { layout, owned, zstd: Mutex::default() }
+    /// An encoder; its values are handed over where `owned`, rather than copied from buffers that are used again.
+    pub(super) fn new(layout: Layout, owned: bool) -> Result<Encoder, String> {
+        Ok(Encoder { codec: ChunkCodec::new(&layout, owned)?, layout })
     }
 
     /// The value of a unit that a block covers, but for what lies beyond the array; `None` where it is all fill value.
@@ -127,50 +118,7 @@ impl Encoder {
         if is_zero(elements) {
             return Ok(None);
         }
-        self.encode(little(elements, block.dtype().size()), block.pool(), encoded).map(Some)
-    }
-
-    fn encode<'e>(
-        &self,
-        elements: Cow<'e, [u8]>,
-        pool: Option<&Pool>,
-        buffer: &'e mut Option<Buf>,
-    ) -> Result<Cow<'e, [u8]>, String> {
-        let of = |e: std::io::Error| e.to_string();
-        match self.layout.codec {
-            ZarrCodec::None => Ok(elements),
-            ZarrCodec::BloscLz4 => {
-                encode_lz4(&elements, self.layout.dtype().size()).map(Cow::Owned).map_err(|e| e.to_string())
-            }
-            ZarrCodec::Zstd => {
-                let idle = self.zstd.lock().unwrap_or_else(PoisonError::into_inner).pop();
-                let mut compressor = match idle {
-                    Some(compressor) => compressor,
-                    None => zstandard::compressor(self.layout.dtype().size()).map_err(of)?,
-                };
-                let encoded = match pool.filter(|_| !self.owned) {
-                    None => Cow::Owned(compressor.compress(&elements).map_err(of)?),
-                    Some(pool) => {
-                        // A fresh buffer would cost as many page faults as it has pages, chunk by chunk.
-                        let most = zstd::zstd_safe::compress_bound(elements.len());
-                        let to = match buffer.take().filter(|b| b.bytes().len() >= most) {
-                            Some(kept) => buffer.insert(kept),
-                            None => buffer.insert(pool.take_bytes(most)),
-                        };
-                        let n = compressor.compress_to_buffer(&elements, to.bytes_mut()).map_err(of)?;
-                        Cow::Borrowed(&to.bytes()[..n])
-                    }
-                };
-                self.zstd.lock().unwrap_or_else(PoisonError::into_inner).push(compressor);
-                Ok(encoded)
-            }
-            ZarrCodec::Gzip => {
-                let out = Vec::with_capacity(elements.len() / 2 + 64);
-                let mut gzip = GzBuilder::new().mtime(0).write(out, Compression::new(GZIP_LEVEL));
-                gzip.write_all(&elements).map_err(of)?;
-                gzip.finish().map(Cow::Owned).map_err(of)
-            }
-        }
+        self.codec.encode(elements, block.pool(), encoded).map(Some)
     }
 }
 
@@ -194,14 +142,6 @@ fn contiguous<'b>(block: &'b Block, region: &Region) -> Option<&'b [u8]> {
 /// True when no bit is set: `-0.0` is not the fill value.
 fn is_zero(bytes: &[u8]) -> bool {
     bytes.chunks(LOOKED_AT).all(|part| part.iter().fold(0, |all, b| all | b) == 0)
-}
-
-/// Elements in the byte order of the store.
-fn little(elements: &[u8], size: usize) -> Cow<'_, [u8]> {
-    if cfg!(target_endian = "little") || size == 1 {
-        return Cow::Borrowed(elements);
-    }
-    Cow::Owned(elements.chunks_exact(size).flat_map(|v| v.iter().rev().copied()).collect())
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use crate::store::StoreError;
 use crate::store::read::unsupported;
-use crate::store::write::{WriteOptions, ZarrCodec, ZarrVersion};
+use crate::store::write::{WriteOptions, ZarrVersion};
+use engine_model::spec::codec::ZarrCodec;
 use ops_core::{ArrayMeta, DType, Region};
 use std::path::Path;
 

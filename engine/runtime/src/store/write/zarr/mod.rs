@@ -4,6 +4,7 @@
 //! shards where there are any (cut at the end of the array), so that no key is ever written by two. Units that hold
 //! nothing but the fill value have no key.
 
+mod compress;
 mod encode;
 mod layout;
 mod making;
@@ -45,10 +46,12 @@ pub(super) fn create(
     options: &WriteOptions,
 ) -> Result<Box<dyn ArrayWriter>, StoreError> {
     let layout = Layout::new(path, meta, options)?;
+    let encoder =
+        Encoder::new(layout.clone(), engine_model::place::is_remote(path)).map_err(|e| unsupported(path, e))?;
     let (store, untold) = making::begin(path, metadata::array(&layout), options)?;
     Ok(Box::new(ZarrWriter {
         path: path.into(),
-        encoder: Encoder::new(layout.clone(), engine_model::place::is_remote(path)),
+        encoder,
         layout,
         store,
         written: AtomicU64::new(0),

@@ -1,11 +1,10 @@
-//! Zstandard at the level that the metadata names, searched in the way that suits the elements.
+//! Zstandard: where no level is asked for, searched in the way that suits the elements.
 //!
 //! Level 3 keeps two tables of places that were seen before and looks at both from every byte. Elements of two bytes, which most
 //! microscopes give, repeat in few ways: what begins between two of them is found from its neighbour. One table, and a
 //! window that stays in the cache of a core, find about as much in about half the time: `tests/bench/large.py` prints
 //! speed and size of both.
 
-use super::metadata::ZSTD_LEVEL;
 use zstd::bulk::Compressor;
 use zstd::zstd_safe::{CParameter, Strategy};
 
@@ -22,13 +21,17 @@ const TWO_BYTES: [CParameter; 5] = [
     CParameter::MinMatch(5),
 ];
 
-/// A compressor of chunks whose elements have so many bytes. What it makes depends on the chunk alone.
+/// The level that the metadata names where none is asked for: what other writers take then.
+const LEVEL: i32 = 3;
+
+/// A compressor of chunks whose elements have so many bytes, at a level of libzstd where one is asked for. What it makes
+/// depends on the chunk alone.
 ///
 /// # Errors
 /// When there is no memory for it.
-pub fn compressor(element: usize) -> std::io::Result<Compressor<'static>> {
-    let mut compressor = Compressor::new(ZSTD_LEVEL)?;
-    if element == 2 {
+pub fn compressor(element: usize, level: Option<u8>) -> std::io::Result<Compressor<'static>> {
+    let mut compressor = Compressor::new(level.map_or(LEVEL, i32::from))?;
+    if element == 2 && level.is_none() {
         TWO_BYTES.into_iter().try_for_each(|p| compressor.set_parameter(p))?;
     }
     Ok(compressor)
@@ -56,8 +59,8 @@ mod tests {
         let flat: Vec<u16> = (0..1u32 << 19).map(|i| ((i >> 9) % 512 / 37 * ((i % 512) / 61)) as u16).collect();
         for (what, v) in [("noise", rough.clone()), ("smoothed", smooth(&rough)), ("cells", flat)] {
             let bytes: Vec<u8> = v.iter().flat_map(|x| x.to_le_bytes()).collect();
-            let ours = compressor(2).unwrap().compress(&bytes).unwrap();
-            let level = Compressor::new(ZSTD_LEVEL).unwrap().compress(&bytes).unwrap();
+            let ours = compressor(2, None).unwrap().compress(&bytes).unwrap();
+            let level = Compressor::new(LEVEL).unwrap().compress(&bytes).unwrap();
             assert_eq!(zstd::bulk::decompress(&ours, bytes.len()).unwrap(), bytes, "{what}");
             assert!(
                 ours.len() * 100 <= level.len() * 103,
@@ -67,19 +70,36 @@ mod tests {
             );
             assert!(ours != level, "{what}: as if nothing had been chosen");
             // A compressor that is used again makes the same.
-            let mut again = compressor(2).unwrap();
+            let mut again = compressor(2, None).unwrap();
             assert_eq!(
                 again.compress(&bytes[..1000]).unwrap(),
-                compressor(2).unwrap().compress(&bytes[..1000]).unwrap()
+                compressor(2, None).unwrap().compress(&bytes[..1000]).unwrap()
             );
             assert_eq!(again.compress(&bytes).unwrap(), ours, "{what}");
         }
     }
 
     #[test]
+    fn no_compressor_takes_more_than_is_projected() {
+        use engine_model::spec::codec::{Compressor as Name, ZarrCodec};
+        let mut bytes: Vec<u8> = noise(1 << 21, 400, 40).iter().flat_map(|x| x.to_le_bytes()).collect();
+        for n in [1000, 1 << 18, 1_000_001, 1 << 22] {
+            bytes.truncate(n.max(1000).min(bytes.len()));
+            for level in (1..=22).map(Some).chain([None]) {
+                let codec = ZarrCodec { level, ..ZarrCodec::of(Name::Zstd) };
+                let mut compressor = compressor(2, level).unwrap();
+                compressor.compress(&bytes[..n.min(bytes.len())]).unwrap();
+                let (found, projected) = (compressor.context_mut().sizeof() as u64, codec.compressor_bytes(n as u64));
+                assert!(found <= projected, "level {level:?} of {n} bytes: {found}, projected {projected}");
+            }
+        }
+    }
+
+    #[test]
     fn other_elements_are_searched_as_the_level_says() {
         let bytes: Vec<u8> = noise(1 << 16, 400, 40).iter().flat_map(|x| f64::from(*x).to_le_bytes()).collect();
-        let level = Compressor::new(ZSTD_LEVEL).unwrap().compress(&bytes).unwrap();
-        assert_eq!(compressor(8).unwrap().compress(&bytes).unwrap(), level);
+        let level = Compressor::new(LEVEL).unwrap().compress(&bytes).unwrap();
+        assert_eq!(compressor(8, None).unwrap().compress(&bytes).unwrap(), level);
+        assert_eq!(compressor(2, Some(3)).unwrap().compress(&bytes).unwrap(), level);
     }
 }
