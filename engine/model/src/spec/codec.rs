@@ -146,7 +146,7 @@ fn zstd_bytes(level: u8, input: u64) -> u64 {
         16..=19 => 112,
         _ => 704,
     };
-    (4 << 20) + (most << 20).min(input.max(1).checked_next_power_of_two().unwrap_or(u64::MAX).saturating_mul(24))
+    (4 << 20) + (most << 20).min(input.max(1).checked_next_power_of_two().unwrap_or(u64::MAX).saturating_mul(16))
 }
 
 /// The codec of an output as a file has it: a name, or a mapping with more.
