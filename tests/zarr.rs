@@ -92,6 +92,26 @@ outputs:
 }
 
 #[test]
+fn a_codec_that_does_not_take_the_dtype_is_refused_before_anything_runs() {
+    let dir = support::temp();
+    let text = |dtype: &str| {
+        format!(
+            "inputs:\n  a: {{generate: {{shape: [40, 50], dtype: {dtype}, pattern: noise}}}}\noutputs:\n  \
+             Out: {{from: a, format: ome-zarr, pyramid: {{levels: 2}}, codec: {{name: pcodec, checksum: crc32c}}}}\n"
+        )
+    };
+    let refused = support::call(&["validate", workflow(dir.path(), "narrow.yaml", &text("uint8")).to_str().unwrap()]);
+    let told = support::stderr(&refused);
+    assert_eq!(refused.status.code(), Some(3), "{told}");
+    assert!(told.contains("E0713") && told.contains("16 bits and more, `a` is uint8"), "{told}");
+    let run = Run::ok(&workflow(dir.path(), "wide.yaml", &text("int16")), &[]);
+    for level in ["0", "1"] {
+        let text = std::fs::read_to_string(run.results("Out.ome.zarr").join(level).join("zarr.json")).unwrap();
+        assert!(text.contains("numcodecs.pcodec") && text.contains("crc32c"), "{text}");
+    }
+}
+
+#[test]
 fn a_damaged_chunk_is_named_with_store_key_and_block() {
     let dir = support::temp();
     let path = items(dir.path());

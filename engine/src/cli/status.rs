@@ -51,8 +51,12 @@ struct Progress {
     blocks_done: u64,
     /// Blocks of those begun.
     blocks: u64,
-    /// Those that hold the result of another workflow, parameter or file.
+    /// Those that hold the result of another workflow, parameter or file, as a whole or in part.
     stale: u64,
+    /// Blocks to be made again of those stale in part.
+    blocks_stale: u64,
+    /// Blocks of those stale in part.
+    blocks_of_stale: u64,
     /// Those of which nothing is there.
     missing: u64,
     /// Those that are there and that no journal tells of, as they are made again sooner than that: tables of small arrays.
@@ -170,14 +174,22 @@ fn look(
     };
     let known = resume.journal().known();
     let place = resume.journal().named(&places.path(plan, o, item));
+    let table = || matches!(root, Root::Reduce(_)) && places.path(plan, o, item).is_file();
     match resume.state(plan, stage, root, &keys, class) {
         State::Complete => progress.done += 1,
-        State::Blocks if matches!(root, Root::Reduce(_)) && places.path(plan, o, item).is_file() => progress.done += 1,
+        State::Blocks if table() => progress.done += 1,
         State::Some | State::Blocks => {
             let count = plan.grid(stage, class).count();
-            progress.begun += 1;
-            progress.blocks += count;
-            progress.blocks_done += resume.done(root, &keys, count);
+            let done = resume.done(root, &keys, count);
+            if keys.were_complete() || (keys.are_stale() && table()) {
+                progress.stale += 1;
+                progress.blocks_stale += count - done;
+                progress.blocks_of_stale += count;
+            } else {
+                progress.begun += 1;
+                progress.blocks += count;
+                progress.blocks_done += done;
+            }
         }
         State::Open => match keys.are_stale() || known.holds_other(&place, [&keys.whole, &keys.blocks]) {
             true => progress.stale += 1,
@@ -193,7 +205,11 @@ fn print(all: &[Progress]) {
             parts.push(format!("{} begun ({} of {})", p.begun, p.blocks_done, count(p.blocks, "block")));
         }
         let there = "there, made again by every run";
-        for (n, what) in [(p.stale, "stale"), (p.missing, "missing"), (p.unrecorded, there)] {
+        let stale = match p.blocks_stale {
+            0 => "stale".to_owned(),
+            n => format!("stale ({n} of {} to be made again)", count(p.blocks_of_stale, "block")),
+        };
+        for (n, what) in [(p.stale, stale.as_str()), (p.missing, "missing"), (p.unrecorded, there)] {
             if n > 0 {
                 parts.push(format!("{n} {what}"));
             }

@@ -35,6 +35,11 @@ impl Keys {
         self.stale.as_ref().is_some_and(|s| s.complete || !s.blocks.is_empty())
     }
 
+    /// True where an output is complete, and some of it was made from what has changed since.
+    pub fn were_complete(&self) -> bool {
+        self.stale.as_ref().is_some_and(|s| s.complete)
+    }
+
     /// True for a block that was made from what has changed since.
     pub(super) fn is_stale(&self, block: u64) -> bool {
         self.stale.as_ref().is_some_and(|s| s.blocks.contains(&block))
