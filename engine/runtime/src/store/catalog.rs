@@ -95,16 +95,18 @@ fn unreadable(path: &Path, text: String) -> SourceError {
 
 /// Reads every header, many at a time; the order stays.
 fn collect(paths: Vec<PathBuf>, options: &InputOptions) -> (Items, Vec<SourceError>) {
-    let probed: Vec<Result<SourceMeta, SourceError>> = paths
-        .par_iter()
-        .map(|path| {
-            probe(path, options).map_err(|e| SourceError {
-                path: path.display().to_string(),
-                problem: e.problem(),
-                similar: if place::is_remote(path) || path.exists() { vec![] } else { similar(path) },
-            })
+    let one = |path: &PathBuf| {
+        probe(path, options).map_err(|e| SourceError {
+            path: path.display().to_string(),
+            problem: e.problem(),
+            similar: if place::is_remote(path) || path.exists() { vec![] } else { similar(path) },
         })
-        .collect();
+    };
+    let probed: Vec<Result<SourceMeta, SourceError>> = match &paths[..] {
+        // Threads are not started for a single one.
+        [path] => vec![one(path)],
+        _ => paths.par_iter().map(one).collect(),
+    };
     let (mut items, mut errors) = (Items::default(), Vec::new());
     for (path, result) in paths.iter().zip(probed) {
         match result {
