@@ -66,7 +66,7 @@ impl ChunkCodec {
                 let mut gzip = GzBuilder::new().mtime(0).write(out, level);
                 gzip.write_all(&elements).and_then(|()| gzip.finish()).map(Cow::Owned).map_err(|e| e.to_string())?
             }
-            _ => elements,
+            Compressor::None | Compressor::Zlib | Compressor::Bz2 | Compressor::Pcodec => elements,
         };
         Ok(match self.codec.checksum {
             Some(Checksum::Crc32c) => Cow::Owned(sealed(&encoded)),
