@@ -5,8 +5,9 @@
 Makes the inputs in DATA once (3 GB on the way, 1.3 GB kept) and builds the engine and the example `bare_zarr`, unless
 `--engine` and `--bare` name them. Every round runs each contender once, as a process of its own, on as many threads, every
 second round the other way round. Outputs are removed, written bytes are on disk and the input is read once before the next one
-starts: all read from the page cache and write to it (`--durability process`). Codec, level and chunks of what is written are equal: zstd 3. The engine's time is that of its whole process, with
-planning, its record and its journal, which the others have not; a peer in Python tells its own, after its imports.
+starts: all read from the page cache and write to it (`--durability process`). Codec, level and chunks of what is written are
+equal: zstd 3. The engine's time is that of its whole process, with planning, its record and its journal, which the others have
+not; a peer in Python tells its own, after its imports.
 
 It refuses when decoded results differ: element for element; labels as components, since numbers are the program's choice;
 mean and deviation in nine digits. Prints the machine's limits, the table, and which of the ratios hold, by their median.
@@ -99,7 +100,7 @@ def table(told, paths):
 
 
 def warm(store):
-    """Reads a store once, so that it is in the page cache: systems take away what a slow contender has not looked at for a while."""
+    """Reads a store once, so that it is in the page cache: systems take away what has not been looked at for a while."""
     for folder, _, files in os.walk(store):
         for name in files:
             with open(f"{folder}/{name}", "rb", buffering=0) as f:

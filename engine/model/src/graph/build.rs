@@ -5,7 +5,6 @@ use crate::catalog::{Catalog, Items, SourceError, SourceProblem};
 use crate::diag::{Diagnostic, Report, Span};
 use crate::formats;
 use crate::place;
-use crate::spec::codec::Compressor;
 use crate::spec::workflow::{Format, InputDecl, OnError, OutputDecl, Spanned, StepDecl, StepInput, Workflow};
 use ops_core::lower::Kind as LoweredKind;
 use ops_core::{ArrayMeta, Lowering, OpError, Port, PortMeta, registry};
@@ -354,11 +353,11 @@ impl Builder<'_> {
                 return;
             }
         }
-        if let Some((codec, meta)) = decl.codec.as_ref().zip(n.metas.iter().find(|m| m.dtype.size() == 1))
-            && codec.value.name == Compressor::Pcodec
+        if let Some(codec) = &decl.codec
+            && let Some(meta) = n.metas.iter().find(|m| !codec.value.name.takes(m.dtype))
         {
-            let message =
-                format!("`pcodec` takes numbers of 16 bits and more, `{}` is {}", decl.from.value, meta.dtype);
+            let (name, of) = (codec.value.name.name(), &decl.from.value);
+            let message = format!("`{name}` takes numbers of 16 bits and more, `{of}` is {}", meta.dtype);
             self.fail(Diagnostic::new("E0713", codec.span, message).help("write `codec: blosc-zstd`"));
             return;
         }

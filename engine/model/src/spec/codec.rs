@@ -1,5 +1,6 @@
 //! How the chunks of a Zarr output are encoded: what compresses them, how hard, and whether damage is noticed.
 
+use ops_core::DType;
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 
@@ -51,6 +52,11 @@ impl Compressor {
             Compressor::Bz2 => Some((1..=9, 9)),
             Compressor::Pcodec => Some((0..=12, 8)),
         }
+    }
+
+    /// True where it compresses numbers of this dtype.
+    pub const fn takes(self, dtype: DType) -> bool {
+        !matches!(self, Compressor::Pcodec) || dtype.size() > 1
     }
 
     /// True where elements are shuffled before they are compressed.
